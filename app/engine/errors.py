@@ -1,0 +1,42 @@
+"""How the engine says that something could not be done: one exception, with what the window needs to phrase it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from modelight.protocol import Clause
+
+ReportProgress = Callable[[Clause, float | None], None]
+ShouldStop = Callable[[], bool]
+
+
+class EngineError(Exception):
+    """Something a person has to hear of. ``str(error)`` is a sentence that says what to do next.
+
+    ``kind`` is one of :attr:`modelight.protocol.Failure.kind`; ``clause`` lets the window translate the sentence;
+    ``module`` is the path of the module concerned. The cause, where there is one, is chained (``raise … from error``).
+    """
+
+    def __init__(
+        self, message: str, *, kind: str = "internal", clause: Clause | None = None, module: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.clause = clause
+        self.module = module
+
+
+class Cancelled(EngineError):
+    """The person asked to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped.", kind="cancelled")
+
+
+def never_stop() -> bool:
+    """For callers that cannot be cancelled."""
+    return False
+
+
+def no_progress(what: Clause, fraction: float | None) -> None:
+    """For callers that show no progress."""

@@ -1,0 +1,65 @@
+"""The words of the program: every sentence a person reads that begins as a :class:`~modelight.protocol.Clause`.
+
+Plain Python, so that ``modelight check`` and the notebook say the same as the window without Qt. The window installs
+Qt's translator with :func:`translate_with`; :func:`mark` is what ``pyside6-lupdate`` looks for (it knows the name
+``QT_TRANSLATE_NOOP``).
+
+A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count`` (14 274), ``percent``
+(0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide).
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from modelight.protocol import Clause
+from modelight.widgets import numbers
+
+CONTEXT = "phrases"
+
+_translate: Callable[[str], str] = lambda text: text  # noqa: E731 - replaced by the window
+
+
+def QT_TRANSLATE_NOOP(context: str, text: str) -> str:  # noqa: N802 - the name lupdate looks for
+    """Mark a text for translation; returns it unchanged."""
+    return text
+
+
+def translate_with(function: Callable[[str], str]) -> None:
+    """Have every template translated by ``function`` before its figures are put in."""
+    global _translate
+    _translate = function
+
+
+class _Formatter(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec in ("count", "percent", "figure"):
+            return str(getattr(numbers, format_spec)(value))
+        if isinstance(value, list):
+            return ", ".join(str(item) for item in value)
+        return str(super().format_field(value, format_spec))
+
+    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        # A sentence with a gap tells more than no sentence: a figure that is not there shows as a dash.
+        return kwargs.get(str(key), "–")
+
+
+_formatter = _Formatter()
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """The translated template with its figures put in."""
+    return _formatter.vformat(_translate(template), (), values)
+
+
+def phrase(clause: Clause) -> str:
+    """What to say for a clause. An id without a phrase is shown as it is, so that nothing is swallowed."""
+    from modelight.phrases import effects, findings, notes
+
+    for table in (effects.PHRASES, notes.PHRASES, findings.PHRASES):
+        if clause.id in table:
+            return fill(table[clause.id], clause.values)
+    figures = ", ".join(f"{name} {value}" for name, value in clause.values.items())
+    return f"{clause.id} ({figures})" if figures else clause.id

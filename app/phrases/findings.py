@@ -1,0 +1,5 @@
+"""Phrases: findings. See ``modelight.phrases`` for the format."""
+
+from __future__ import annotations
+
+PHRASES: dict[str, str] = {}

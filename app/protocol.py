@@ -1,0 +1,816 @@
+"""What the window process and the model process say to each other: the specification.
+
+Transport
+    The window starts the model process and writes :class:`Command` messages to its stdin; the model process writes
+    :class:`Event` messages to its stdout. stderr is the console of the user's code and carries no messages.
+    A message is a MessagePack map (a tagged ``msgspec.Struct``), preceded by its length as four bytes, big-endian.
+    A length above :data:`MAX_MESSAGE` ends the conversation with :class:`ProtocolError`.
+
+Handshake
+    The model process speaks first: :class:`Welcome` with :data:`VERSION`, before it imports torch, so that the window
+    can show that something lives; then :class:`Ready` once torch is there. The window answers nothing, but its first
+    command is :class:`Hello`. Either end that sees another version says so in a sentence and ends the conversation.
+
+Commands and replies
+    Every command carries an ``id`` that the window counts up. It is answered by exactly one message with the same
+    ``id``: the reply named in the command's docstring, or :class:`Failure`. :class:`Progress` may come before it.
+    Commands are carried out one after another in the order in which they were sent, except :class:`Cancel`, which is
+    read at once, while another command is at work; the command it names then fails with ``kind="cancelled"`` at
+    the next module it reaches.
+
+Pace
+    The model process computes a frame only when the window asks for one (:class:`Run`), and a live view asks for the next
+    only when it has shown the last. One frame is thus the credit, nothing queues up, and no state about pace is kept
+    on either side.
+
+Words
+    Texts that a person reads are phrased (and translated) by the window. The model process therefore sends
+    :class:`Clause` values: an id and the figures to put in. ``Failure.message`` and tracebacks are Python's own.
+
+Arrays
+    cross as dtype, shape and bytes (C order, little endian); see :class:`Array`.
+
+Paths
+    A module is named by its dotted path from the root, as in ``named_modules()``; the root is the empty string. A module
+    that is registered under several paths has a row for each. Rows are also known by their index in
+    :attr:`Opened.rows`, depth first, parents before children.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+VERSION = 1
+MAX_MESSAGE = 256 * 1024 * 1024
+
+GradMode = Literal["enabled", "no_grad", "inference_mode"]
+Value = str | float | int | bool | None | list[str] | list[float]
+
+
+class ProtocolError(Exception):
+    """The other end sent something that this end cannot read. The message is a sentence for a person."""
+
+
+class Array(msgspec.Struct, frozen=True):
+    """A numpy array in transit."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @staticmethod
+    def of(values: np.ndarray[Any, Any]) -> Array:
+        """Pack an array of a plain numeric or boolean dtype."""
+        values = np.ascontiguousarray(values)
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        return Array(little.dtype.str, tuple(values.shape), little.tobytes())
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The array again; read-only, since it looks into the message's bytes."""
+        return np.frombuffer(self.data, dtype=np.dtype(self.dtype)).reshape(self.shape)
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """Something to say: an id that the window has a phrase for, and the figures to put in. See ``app/phrases.py``."""
+
+    id: str
+    values: dict[str, Value] = {}
+
+
+# ---------------------------------------------------------------------------------------------------------------- inputs
+
+
+class Noise(msgspec.Struct, frozen=True, tag=True):
+    """Random input. ``shape`` is one sample's shape without the batch dimension; empty: find it out.
+
+    ``low`` and ``high`` bound uniform noise and tokens; a constant is ``low``. Noise is drawn from a generator of
+    its own with ``seed``, so the same noise comes back with the same seed.
+    """
+
+    distribution: Literal["normal", "uniform", "constant", "tokens"] = "normal"
+    shape: tuple[int, ...] = ()
+    samples: int = 4
+    seed: int = 0
+    low: float = 0.0
+    high: float = 1.0
+
+
+class Example(msgspec.Struct, frozen=True, tag=True):
+    """What the model's own file offers as ``example_input()``."""
+
+    samples: tuple[int, ...] | None = None
+    """Which samples to take; None takes all."""
+
+
+class FromFile(msgspec.Struct, frozen=True, tag=True):
+    """Tensors from a ``.pt`` (read with weights_only), ``.npy``, ``.npz`` or ``.safetensors`` file."""
+
+    path: str
+    key: str = ""
+    samples: tuple[int, ...] | None = None
+
+
+class Images(msgspec.Struct, frozen=True, tag=True):
+    """Pictures, converted to ``channels``, resized to (height, width), scaled to 0–1 and then ``(x − mean) / std``."""
+
+    paths: tuple[str, ...]
+    size: tuple[int, int]
+    channels: int = 3
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+class FromFunction(msgspec.Struct, frozen=True, tag=True):
+    """What a function of a Python file or module returns: ``path/file.py:name`` or ``package.module:name``."""
+
+    spec: str
+    samples: tuple[int, ...] | None = None
+
+
+Source = Noise | Example | FromFile | Images | FromFunction
+
+
+class InputTensor(msgspec.Struct, frozen=True):
+    """One tensor of the input. ``name`` is the keyword, or the position in brackets for a positional argument."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class InputInfo(msgspec.Struct, frozen=True):
+    """The input that runs will use: ``samples`` samples, joined from the sources in their order."""
+
+    sources: list[Source]
+    tensors: list[InputTensor]
+    samples: int
+    captions: list[str]
+    """One short word per sample: its label, its place in the file, or "noise"."""
+    is_noise: list[bool]
+    labels: list[int | None]
+    """The known class index per sample, None where there is none."""
+    classes: list[str]
+    """Names of the classes, where the file names them (``CLASSES``); otherwise empty."""
+    thumbnails: Array | None = None
+    """samples × height × width (grey) or × 3, uint8: small pictures of image-like samples."""
+    splittable: bool = True
+    """False: the input is one whole (a graph, say) and is never cut along its first dimension."""
+    notes: list[Clause] = []
+    """How it was got: ``shape-guessed`` {shape, why}, ``shape-from-first-layer``, …"""
+
+
+# ------------------------------------------------------------------------------------------------------------- the model
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One module at one path: a row of the tree. What changes while the program runs is in :class:`RowState`."""
+
+    path: str
+    name: str
+    parent: int
+    """Index of the parent's row, −1 for the root."""
+    type: str
+    """Class name, e.g. ``BatchNorm2d``."""
+    qualified: str
+    """``module.qualname`` of the class."""
+    parameters: int
+    """Elements of all parameters in the subtree, each tensor counted once."""
+    sensitive: bool
+    """Whether this module itself may act differently in train and eval (known from the catalogue, or heard reading its flag)."""
+    sensitive_below: int
+    """How many distinct sensitive modules the subtree holds, this one included."""
+    kind: str = ""
+    """The catalogue's name for it: ``dropout``, ``batch_norm``, ``instance_norm``, ``rrelu``, ``rnn_dropout``, …; "" if unknown."""
+    also_at: list[str] = []
+    """The other paths under which the same module is registered."""
+    notes: list[Clause] = []
+    """What is remarkable about its structure: overridden ``train()``, modules in plain lists, compiled, scripted …"""
+
+
+class RowState(msgspec.Struct, frozen=True):
+    """What the flags of one row are now, and what the module therefore does."""
+
+    index: int
+    training: bool | None
+    """None where the module has no flag at all (a frozen script)."""
+    effect: list[Clause]
+    """What it does in this state."""
+    other: list[Clause]
+    """What it would do with its own flag flipped."""
+    trainable: int
+    """Elements of the subtree's parameters with requires_grad."""
+    own_parameters: int = 0
+    """How many parameter tensors the module itself holds (not its children)."""
+    own_trainable: int = 0
+    """How many of those require grad."""
+    marks: list[Clause] = []
+    """What is wrong with its own tensors: NaN, infinity, zero variance, untouched statistics."""
+
+
+class LoadReport(msgspec.Struct, frozen=True):
+    """How a checkpoint met the model. Nothing of this is ever left unsaid."""
+
+    path: str
+    format: str
+    wrapper: str = ""
+    """The key the state dict was found under (``model_state_dict`` …)."""
+    prefix: str = ""
+    """The prefix taken off the keys (``module.`` …)."""
+    loaded: int = 0
+    missing: list[str] = []
+    unexpected: list[str] = []
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    """(key, shape in the checkpoint, shape in the model)"""
+    notes: list[Clause] = []
+
+
+# ---------------------------------------------------------------------------------------------------------------- frames
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Moments and histogram of one tensor. ``minimum``, ``maximum``, ``nan`` and ``infinite`` are always exact;
+    mean, deviation and histogram come from ``sampled`` of ``count`` values (equal when exact)."""
+
+    count: int
+    sampled: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    std: float | None
+    has_nan: bool = False
+    has_infinite: bool = False
+    low: float = 0.0
+    """Left edge of the histogram."""
+    high: float = 0.0
+    """Right edge of the histogram."""
+    counts: Array | None = None
+    """Histogram: int64 counts of finite sampled values in equal bins between low and high."""
+
+
+class OutputField(msgspec.Struct, frozen=True):
+    """One tensor of what the model returned, walked by name through dicts, tuples, lists and dataclasses."""
+
+    name: str
+    """"" for a bare tensor, else ``logits``, ``[0].boxes`` …"""
+    shape: tuple[int, ...]
+    """Of one forward."""
+    dtype: str
+    requires_grad: bool
+    grad_fn: str | None
+    """Class name of the node, e.g. ``AddmmBackward0``."""
+    is_inference: bool
+    stats: Stats
+    per_sample: bool
+    """Whether the first dimension was the samples' in every forward."""
+    values: Array | None = None
+    """repeats × samples × width, float32, where the flattened width is at most 1024 and the whole is small; else None."""
+    sample_stats: Array | None = None
+    """repeats × samples × 4 (mean, deviation, minimum, maximum), float32, where ``values`` is None and per_sample."""
+
+
+class ModuleCapture(msgspec.Struct, frozen=True):
+    """The output of one module in the last repeat (of its first tensor)."""
+
+    row: int
+    calls: int
+    """How often it was called in the last repeat; 0: not called, or not seen (see ``unseen``)."""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    requires_grad: bool = False
+    is_inference: bool = False
+    stats: Stats | None = None
+    milliseconds: float | None = None
+    unseen: Clause | None = None
+
+
+class DropoutCapture(msgspec.Struct, frozen=True):
+    """One dropout site in the last repeat: a call of a dropout layer or of a dropout function.
+
+    Forwards of the same repeat are joined along the samples. Rates and counts are over the whole mask;
+    ``mask`` is a picture of at most ``MASK_ROWS`` × ``MASK_COLUMNS`` of it.
+    """
+
+    row: int
+    """The module that drew it (for a function: the module whose forward called it); −1 if outside the model."""
+    path: str
+    source: str | None
+    """``file:line`` of the call outside torch."""
+    function: str
+    """What drew: ``Dropout``, ``Dropout2d``, ``F.dropout``, ``scaled_dot_product_attention``, ``LSTM`` …"""
+    call: int
+    """Number of the call within one forward, from 0."""
+    unit: str
+    """``element``, ``channel`` or ``sample`` (drop path)."""
+    p: float | None
+    follows_flag: bool | None
+    """False: it drops whatever the flag. None: not known."""
+    active: bool
+    """Whether it dropped anything in this run, or could have (training and p > 0)."""
+    observed: float | None
+    """Dropped / total, over all forwards of the last repeat."""
+    dropped: int = 0
+    total: int = 0
+    shape: tuple[int, ...] = ()
+    """Shape of the whole mask (units, not repeated over space), forwards joined along the first dimension."""
+    mask: Array | None = None
+    """uint8, rows (samples) × columns (units), 1 = dropped; perhaps cut, see shape."""
+    unit_dropped: Array | None = None
+    """Per unit (columns), int64: how often it was dropped, over all repeats."""
+    unit_total: int = 0
+    """How many draws of each unit that counts."""
+    already_zero: int | None = None
+    """How many inputs were zero before the layer (these a comparison of input and output would miscount)."""
+    inputs: int | None = None
+    alpha: bool = False
+    unseen: Clause | None = None
+    """Why there is no mask, where there is none."""
+
+
+MASK_ROWS = 64
+MASK_COLUMNS = 256
+
+
+class NormCapture(msgspec.Struct, frozen=True):
+    """One normalisation layer: running statistics now, in the checkpoint, and what this run's batches had.
+
+    Arrays are float64 with one value per channel; ``batch_mean`` and ``batch_var`` are forwards × channels (the first 64
+    forwards of the last repeat). ``batch_var`` is the biased variance that the layer divides by; the update uses the
+    unbiased one, ``batch_var · n / (n − 1)`` with n = ``batch_count`` (torch.nn.BatchNorm).
+    """
+
+    row: int
+    path: str
+    type: str
+    channels: int
+    uses: str
+    """``batch``, ``running`` or ``instance``: which statistics it normalised with."""
+    updates: bool
+    momentum: float | None
+    """None: cumulative average 1/n."""
+    eps: float
+    tracked: int | None
+    """num_batches_tracked now (before this run)."""
+    running_mean: Array | None = None
+    running_var: Array | None = None
+    checkpoint_mean: Array | None = None
+    checkpoint_var: Array | None = None
+    checkpoint_tracked: int | None = None
+    batch_mean: Array | None = None
+    batch_var: Array | None = None
+    batch_count: int = 0
+    """Values per channel in one forward."""
+    drift: Array | None = None
+    """|batch mean − running mean| / sqrt(running var), with the mean over all forwards; NaN where the variance is 0."""
+    preview_largest: Array | None = None
+    """Largest drift after 0, 1, 2 … further passes over these batches in train mode."""
+    preview_median: Array | None = None
+    unseen: Clause | None = None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """One thing that the run changed, or would have, had it not been put back."""
+
+    name: str
+    kind: str
+    """``parameter``, ``buffer``, ``grad``, ``flag``, ``requires_grad``, ``rng``, ``attribute``"""
+    max_change: float | None
+    """Largest absolute change of an element; None where that means nothing (a new tensor, an RNG)."""
+    restored: bool
+    note: Clause | None = None
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What the run touched, all repeats together."""
+
+    kept: bool
+    """True: *Keep updates* was on, and the changes stand."""
+    parameters: int
+    buffers: int
+    entries: list[LedgerEntry] = []
+    """Parameters and buffers by size of change; at most LEDGER_ENTRIES of them."""
+    notes: list[Clause] = []
+
+
+LEDGER_ENTRIES = 1000
+
+
+class Autograd(msgspec.Struct, frozen=True):
+    """Bytes that autograd keeps for backward after one forward: unique storages. A lower bound of resident memory."""
+
+    kept: int
+    """Saved activations: neither parameters nor inputs."""
+    parameters: int
+    inputs: int
+    tensors: int
+
+
+# --------------------------------------------------------------------------------------------------------- findings
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """Something that cures a finding: the command to send, and the same as lines of Python."""
+
+    id: str
+    """``set-eval``, ``set-train``, ``freeze-statistics``, ``restore-checkpoint`` …"""
+    paths: list[str] = []
+    training: bool | None = None
+    python: list[str] = []
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """Evidence down the network: how far inputs differ, module by module, in train and in eval; one value per row in ``rows``."""
+
+    rows: list[int]
+    train: list[float | None]
+    eval: list[float | None]
+    collapse: int | None = None
+    """Position in ``rows`` of the first module at which they stop differing."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something remarkable: which, where, the figures, and what cures it."""
+
+    id: str
+    """``ML101`` …"""
+    severity: Literal["critical", "warning", "info", "solved"]
+    """critical: changes the answer; warning: can; info: worth knowing."""
+    module: str | None
+    values: dict[str, Value] = {}
+    curve: Curve | None = None
+    remedies: list[Remedy] = []
+
+
+class SameAnswer(msgspec.Struct, frozen=True):
+    """*Same input, same answer?* for the first sample: float32 arrays runs × width of the first output field."""
+
+    field: str
+    again: Array
+    alone: Array
+    company: Array
+    mates: int
+    """How many other samples were in the batch; 0 where there was no other sample."""
+    exact_again: bool
+    """All runs of ``again`` equal, bit for bit."""
+    exact_company: bool
+
+
+# -------------------------------------------------------------------------------------------------------------- commands
+
+
+class Command(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=True):
+    """Base of what the window sends."""
+
+    id: int
+
+
+class Hello(Command):
+    """First command. Replied by :class:`Done`, or :class:`Failure` with ``kind="version"``."""
+
+    version: int = VERSION
+
+
+class Open(Command):
+    """Build the model that ``spec`` names and load ``checkpoint`` into it. Replied by :class:`Opened`.
+
+    ``spec`` is ``package.module:callable`` or ``path/file.py:callable``, optionally with literal arguments. ``directory``
+    is the user's, put on the import path. ``device`` is a torch device. ``seed`` seeds torch, numpy and Python before the constructor.
+    """
+
+    spec: str
+    checkpoint: str | None = None
+    directory: str = ""
+    device: str = "cpu"
+    seed: int = 0
+
+
+class LoadCheckpoint(Command):
+    """Load another checkpoint into the open model. Replied by :class:`Opened` (rows and states anew)."""
+
+    path: str
+
+
+class SetInput(Command):
+    """Choose what runs are fed. Replied by :class:`InputReady`."""
+
+    sources: list[Source]
+
+
+class SetMode(Command):
+    """Write the flag of the module at ``path``, and of everything below it if ``recursive``. Replied by :class:`Changed`."""
+
+    path: str
+    training: bool
+    recursive: bool = True
+
+
+class SetFlags(Command):
+    """Write exactly these flags (path → training). Replied by :class:`Changed`. Undo and restoring use this."""
+
+    flags: dict[str, bool]
+
+
+class Preset(Command):
+    """Replied by :class:`Changed`."""
+
+    name: Literal["train", "eval", "freeze_norms", "mc_dropout"]
+
+
+class SetRequiresGrad(Command):
+    """Set requires_grad on the parameters of a subtree. Replied by :class:`Changed`."""
+
+    path: str
+    value: bool
+
+
+class SetParameters(Command):
+    """Write exactly these ``requires_grad`` flags (parameter name → value). Replied by :class:`Changed`."""
+
+    requires_grad: dict[str, bool]
+
+
+class CallTrain(Command):
+    """Call the module's own ``train(training)``, overridden or not: the user asked for it. Replied by :class:`Changed`."""
+
+    path: str
+    training: bool
+
+
+class Run(Command):
+    """Run the input ``repeats`` times, ``batch`` samples per forward. Replied by :class:`Frame`.
+
+    Random generators are seeded with ``seed`` + repeat before each repeat. ``force`` sets every flag to that mode for this run
+    only. ``detail`` is the path whose capture is computed exactly.
+    """
+
+    grad_mode: GradMode
+    seed: int = 0
+    repeats: int = 1
+    batch: int = 1
+    keep_updates: bool = False
+    force: bool | None = None
+    detail: str = ""
+
+
+class AskSame(Command):
+    """*Same input, same answer?* Replied by :class:`SameAnswerReady`."""
+
+    grad_mode: GradMode
+    seed: int = 0
+    runs: int = 16
+
+
+class AskFindings(Command):
+    """Look for what is remarkable in the present state, by experiment. Replied by :class:`FindingsReady`."""
+
+    grad_mode: GradMode
+    seed: int = 0
+    batch: int = 1
+    keep_updates: bool = False
+
+
+class RestoreCheckpoint(Command):
+    """Put every parameter and buffer back to what it was after loading. Replied by :class:`Changed`."""
+
+
+class AskPython(Command):
+    """The lines of Python that reproduce the present flags and grad mode. Replied by :class:`Python`."""
+
+    grad_mode: GradMode
+
+
+class Cancel(Command):
+    """End the command ``target`` at the next module it reaches. Has no reply of its own."""
+
+    target: int
+
+
+class Shutdown(Command):
+    """End the model process. Has no reply."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- events
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=True):
+    """Base of what the model process sends. ``id`` is the command's, 0 for what no command asked for."""
+
+    id: int = 0
+
+
+class Welcome(Event):
+    """First message: the process lives. ``pid`` is also the id of its process group."""
+
+    version: int
+    pid: int
+    python: str
+
+
+class Ready(Event):
+    """torch is imported."""
+
+    torch: str
+    devices: list[str]
+
+
+class Done(Event):
+    """A command without a result was carried out."""
+
+
+class Progress(Event):
+    """What a command is doing now; ``fraction`` from 0 to 1 where it is known."""
+
+    what: Clause
+    fraction: float | None = None
+
+
+class Failure(Event):
+    """A command could not be carried out; nothing it had begun is left behind.
+
+    ``kind`` tells the window which sentence to say: ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``, ``input``, ``run``, ``cancelled``,
+    ``version``, ``memory`` or ``internal``. ``clause`` is that sentence where the engine knows a better one.
+    """
+
+    kind: str
+    type: str
+    message: str
+    traceback: str = ""
+    clause: Clause | None = None
+    module: str | None = None
+    """For ``run``: the path of the innermost module that was running."""
+
+
+class Opened(Event):
+    """A model is open."""
+
+    name: str
+    """The model's short name: the file or module that built it."""
+    type: str
+    rows: list[Row]
+    states: list[RowState]
+    report: LoadReport | None
+    input: InputInfo | None
+    """The model's own example input, where there is one and it worked."""
+    input_problem: Clause | None = None
+    device: str = "cpu"
+    notes: list[Clause] = []
+    classes: list[str] = []
+    parameters: dict[str, bool] = {}
+    """requires_grad by parameter name."""
+
+
+class InputReady(Event):
+    input: InputInfo
+
+
+class Changed(Event):
+    """Flags changed. ``states`` holds every row whose state is not what it was, in every path that shows the module."""
+
+    states: list[RowState]
+    asked: dict[str, bool] = {}
+    """Flags before the change, of the paths that changed: what undo writes back."""
+    parameters: dict[str, bool] = {}
+    """requires_grad before the change, of the parameters that changed."""
+    notes: list[Clause] = []
+
+
+class Frame(Event):
+    """The summary of one :class:`Run`."""
+
+    grad_mode: GradMode
+    seed: int
+    repeats: int
+    batch: int
+    force: bool | None
+    samples: int
+    forwards: int
+    """In one repeat."""
+    train: int
+    """Modules in train mode during the run (distinct modules)."""
+    eval: int
+    milliseconds: float
+    """Median over the forwards, observed."""
+    outputs: list[OutputField]
+    modules: list[ModuleCapture]
+    dropouts: list[DropoutCapture]
+    norms: list[NormCapture]
+    ledger: Ledger
+    autograd: Autograd
+    random: bool
+    """Whether any forward drew from a random generator that the observer can see."""
+    notes: list[Clause] = []
+    """How the run was observed where that matters: ``slow-path`` {distance}, ``flag-read`` …"""
+    reads: list[Clause] = []
+    """``flag-read`` {path, source, count}: user code that read a training flag in this run."""
+
+
+class SameAnswerReady(Event):
+    same: SameAnswer
+
+
+class FindingsReady(Event):
+    findings: list[Finding]
+
+
+class Python(Event):
+    text: str
+
+
+CommandMessage = (
+    Hello
+    | Open
+    | LoadCheckpoint
+    | SetInput
+    | SetMode
+    | SetFlags
+    | Preset
+    | SetRequiresGrad
+    | SetParameters
+    | CallTrain
+    | Run
+    | AskSame
+    | AskFindings
+    | RestoreCheckpoint
+    | AskPython
+    | Cancel
+    | Shutdown
+)
+EventMessage = (
+    Welcome
+    | Ready
+    | Done
+    | Progress
+    | Failure
+    | Opened
+    | InputReady
+    | Changed
+    | Frame
+    | SameAnswerReady
+    | FindingsReady
+    | Python
+)
+
+_LENGTH = struct.Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Command | Event) -> bytes:
+    """A message as it goes over the pipe, length first.
+
+    Raises:
+        ProtocolError: the message is larger than MAX_MESSAGE or holds something that MessagePack cannot carry.
+    """
+    try:
+        body = _encoder.encode(message)
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        raise ProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
+    if len(body) > MAX_MESSAGE:
+        raise ProtocolError(f"{type(message).__name__} is {len(body)} bytes; the limit is {MAX_MESSAGE}.")
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Push-style decoder: ``feed`` it what the pipe delivered, whole messages or not, and take the messages it yields."""
+
+    def __init__(self, kind: Any) -> None:
+        """``kind`` is CommandMessage or EventMessage: what this end may receive."""
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """Yield every message that is complete now.
+
+        Raises:
+            ProtocolError: the stream is not this protocol; it cannot be read any further.
+        """
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_MESSAGE:
+                raise ProtocolError(f"A message of {length} bytes was announced; the limit is {MAX_MESSAGE}.")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            try:
+                yield self._decoder.decode(body)
+            except msgspec.MsgspecError as error:
+                raise ProtocolError(f"A message could not be read: {error}") from error
+
+
+def plain(text: str) -> str:
+    """Text that any encoder takes: lone surrogates, as in file names that are not UTF-8, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def version_sentence(theirs: int) -> str:
+    """What either end says when the other speaks another version."""
+    return (
+        f"The model process speaks protocol {theirs}, the window {VERSION}. "
+        "Install the same version of modelight in both environments."
+    )
