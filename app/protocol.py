@@ -49,7 +49,7 @@ VERSION = 1
 MAX_MESSAGE = 256 * 1024 * 1024
 
 GradMode = Literal["enabled", "no_grad", "inference_mode"]
-Value = str | float | int | bool | None | list[str] | list[float]
+Value = str | float | int | bool | None | list[str | float]
 
 
 class ProtocolError(Exception):
