@@ -1,0 +1,155 @@
+"""The window's end of the pipe: owns the QProcess in which the model lives, and nothing else does.
+
+Typed messages in and out, console text apart, and one :class:`~modelight.outcome.Outcome` when it is over.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+from modelight import protocol as p
+from modelight.outcome import Outcome
+
+ENGINE = ("-P", "-m", "modelight.engine")
+
+
+class Client(QObject):
+    """Starts a model process and talks to it. After :attr:`ended` it can be started again."""
+
+    received = Signal(object)
+    """Every event but Welcome, in the order in which they came."""
+    console = Signal(str)
+    """What the process wrote to stderr, and to stdout past Python."""
+    ended = Signal(object)
+    """The :class:`Outcome`."""
+
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
+        """``command`` is what to start in place of this interpreter's own engine."""
+        super().__init__(parent)
+        self._command = list(command) if command else [sys.executable, *ENGINE]
+        self._process: QProcess | None = None
+        self._decoder = p.Decoder(p.EventMessage)
+        self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._next_id = 0
+        self._wanted = False
+        self._problem = ""
+
+    @property
+    def pid(self) -> int:
+        """Process id, 0 when none runs."""
+        return self._process.processId() if self._process is not None else 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start the process and greet it; what it says comes through the signals."""
+        self._decoder = p.Decoder(p.EventMessage)
+        self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._wanted, self._problem = False, ""
+        process = QProcess(self)
+        # Of its own session: Ctrl+C in the terminal must not end it with the window's group, and its children end with it.
+        if sys.platform != "win32":
+            parameters = QProcess.UnixProcessParameters()
+            parameters.flags = QProcess.UnixProcessFlag.CreateNewSession
+            process.setUnixProcessParameters(parameters)
+        process.setProcessEnvironment(_environment())
+        process.readyReadStandardOutput.connect(self._on_output)
+        process.readyReadStandardError.connect(self._on_console)
+        process.finished.connect(self._on_finished)
+        process.errorOccurred.connect(self._on_error)
+        self._process = process
+        process.start(self._command[0], self._command[1:])
+        self.send(p.Hello(id=self.new_id()))
+
+    def new_id(self) -> int:
+        """The id for the next command."""
+        self._next_id += 1
+        return self._next_id
+
+    def send(self, command: p.Command) -> None:
+        """Send a command; without a process there is nobody to answer, and nothing happens."""
+        if self._process is not None:
+            self._process.write(p.encode(command))
+
+    def stop(self) -> None:
+        """End the process and its children now. :attr:`ended` follows with ``wanted``."""
+        if self._process is None:
+            return
+        self._wanted = True
+        self._kill()
+
+    def close(self) -> None:
+        """End it and wait until it is gone; for the end of the window."""
+        process = self._process
+        if process is None:
+            return
+        process.blockSignals(True)
+        self._kill()
+        process.waitForFinished(3000)
+        self._process = None
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        pid = self._process.processId()
+        if sys.platform != "win32" and pid:
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        self._process.kill()
+
+    def _on_output(self) -> None:
+        if self._process is None:
+            return
+        data = bytes(self._process.readAllStandardOutput().data())
+        try:
+            for event in self._decoder.feed(data):
+                self._take(event)
+        except p.ProtocolError as error:
+            self._problem = str(error)
+            self._kill()
+
+    def _take(self, event: p.Event) -> None:
+        if isinstance(event, p.Welcome):
+            if event.version != p.VERSION:
+                raise p.ProtocolError(p.version_sentence(event.version))
+            return
+        self.received.emit(event)
+
+    def _on_console(self) -> None:
+        if self._process is None:
+            return
+        text = self._text.decode(bytes(self._process.readAllStandardError().data()))
+        if text:
+            self.console.emit(text)
+
+    def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        if self._process is None:
+            return
+        self._on_console()
+        self._on_output()
+        process, self._process = self._process, None
+        process.deleteLater()
+        crashed = status == QProcess.ExitStatus.CrashExit
+        self.ended.emit(Outcome(code, crashed, self._wanted, self._problem))
+
+    def _on_error(self, error: QProcess.ProcessError) -> None:
+        if error != QProcess.ProcessError.FailedToStart or self._process is None:
+            return  # the others come with finished()
+        process, self._process = self._process, None
+        process.deleteLater()
+        # Not from within start(): whoever called it must be able to connect first.
+        QTimer.singleShot(0, self, lambda: self.ended.emit(Outcome(127, False, started=False)))
+
+
+def _environment() -> QProcessEnvironment:
+    environment = QProcessEnvironment.systemEnvironment()
+    environment.insert("PYTHONIOENCODING", "utf-8:backslashreplace")
+    return environment
