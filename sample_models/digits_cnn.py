@@ -1,6 +1,6 @@
 """The incident: ``no_grad()`` was there, ``eval()`` was not, and every picture scored 0.55.
 
-A small network tells even from odd handwritten digits, and is right for more than 95 % of those it has not seen. Left in
+A small network tells even from odd handwritten digits, and is right for over 95 % of those it has not seen. Left in
 train mode and asked for one picture at a time, it answers the same for every digit, and for noise. ``features.8`` then
 normalises each picture by itself: whatever came in, every channel leaves it with its own bias as mean, and that mean
 is all that ``pool`` lets through. ``model.eval()`` cures it; so, by chance, does a batch of eight.

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from modelight.sample_models import digits_cnn
 from torch import nn
+
+from modelight.sample_models import digits_cnn
 
 RUNS = 16
 
