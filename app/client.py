@@ -56,7 +56,8 @@ class Client(QObject):
         self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._wanted, self._problem = False, ""
         process = QProcess(self)
-        # Of its own session: Ctrl+C in the terminal must not end it with the window's group, and its children end with it.
+        # Of its own session: Ctrl+C in the terminal must not end it with the window's group, and its children end
+        # with it.
         if sys.platform != "win32":
             parameters = QProcess.UnixProcessParameters()
             parameters.flags = QProcess.UnixProcessFlag.CreateNewSession

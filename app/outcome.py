@@ -36,9 +36,9 @@ class Outcome:
         if not self.started:
             return _tr("The model process could not be started: the Python interpreter was not found.")
         if not self.crashed:
-            return _tr("The model process ended by itself with exit status {code}: the model's code ended Python.").format(
-                code=self.code
-            )
+            return _tr(
+                "The model process ended by itself with exit status {code}: the model's code ended Python."
+            ).format(code=self.code)
         name = _signal_name(self.code)
         if name == "SIGKILL":
             return _tr("The model process was killed (SIGKILL); where memory is short, the system does that.")

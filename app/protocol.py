@@ -19,7 +19,8 @@ Commands and replies
     the next module it reaches.
 
 Pace
-    The model process computes a frame only when the window asks for one (:class:`Run`), and a live view asks for the next
+    The model process computes a frame only when the window asks for one (:class:`Run`), and a live view asks for the
+    next
     only when it has shown the last. One frame is thus the credit, nothing queues up, and no state about pace is kept
     on either side.
 
@@ -31,7 +32,8 @@ Arrays
     cross as dtype, shape and bytes (C order, little endian); see :class:`Array`.
 
 Paths
-    A module is named by its dotted path from the root, as in ``named_modules()``; the root is the empty string. A module
+    A module is named by its dotted path from the root, as in ``named_modules()``; the root is the empty string. A
+    module
     that is registered under several paths has a row for each. Rows are also known by their index in
     :attr:`Opened.rows`, depth first, parents before children.
 """
@@ -82,7 +84,7 @@ class Clause(msgspec.Struct, frozen=True):
     values: dict[str, Value] = {}
 
 
-# ---------------------------------------------------------------------------------------------------------------- inputs
+# ---------------------------------------------------------------------------------------------------------------- inpu
 
 
 class Noise(msgspec.Struct, frozen=True, tag=True):
@@ -164,7 +166,7 @@ class InputInfo(msgspec.Struct, frozen=True):
     """How it was got: ``shape-guessed`` {shape, why}, ``shape-from-first-layer``, …"""
 
 
-# ------------------------------------------------------------------------------------------------------------- the model
+# ------------------------------------------------------------------------------------------------------------- the mod
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -181,11 +183,13 @@ class Row(msgspec.Struct, frozen=True):
     parameters: int
     """Elements of all parameters in the subtree, each tensor counted once."""
     sensitive: bool
-    """Whether this module itself may act differently in train and eval (known from the catalogue, or heard reading its flag)."""
+    """Whether this module itself may act differently in train and eval (known from the catalogue, or heard reading
+    its flag)."""
     sensitive_below: int
     """How many distinct sensitive modules the subtree holds, this one included."""
     kind: str = ""
-    """The catalogue's name for it: ``dropout``, ``batch_norm``, ``instance_norm``, ``rrelu``, ``rnn_dropout``, …; "" if unknown."""
+    """The catalogue's name for it: ``dropout``, ``batch_norm``, ``instance_norm``, ``rrelu``, ``rnn_dropout``, …; ""
+    if unknown."""
     also_at: list[str] = []
     """The other paths under which the same module is registered."""
     notes: list[Clause] = []
@@ -229,7 +233,7 @@ class LoadReport(msgspec.Struct, frozen=True):
     notes: list[Clause] = []
 
 
-# ---------------------------------------------------------------------------------------------------------------- frames
+# ---------------------------------------------------------------------------------------------------------------- fram
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -268,7 +272,8 @@ class OutputField(msgspec.Struct, frozen=True):
     per_sample: bool
     """Whether the first dimension was the samples' in every forward."""
     values: Array | None = None
-    """repeats × samples × width, float32, where the flattened width is at most 1024 and the whole is small; else None."""
+    """repeats × samples × width, float32, where the flattened width is at most 1024 and the whole is small; else
+    None."""
     sample_stats: Array | None = None
     """repeats × samples × 4 (mean, deviation, minimum, maximum), float32, where ``values`` is None and per_sample."""
 
@@ -338,7 +343,8 @@ MASK_COLUMNS = 256
 class NormCapture(msgspec.Struct, frozen=True):
     """One normalisation layer: running statistics now, in the checkpoint, and what this run's batches had.
 
-    Arrays are float64 with one value per channel; ``batch_mean`` and ``batch_var`` are forwards × channels (the first 64
+    Arrays are float64 with one value per channel; ``batch_mean`` and ``batch_var`` are forwards × channels (the first
+    64
     forwards of the last repeat). ``batch_var`` is the biased variance that the layer divides by; the update uses the
     unbiased one, ``batch_var · n / (n − 1)`` with n = ``batch_count`` (torch.nn.BatchNorm).
     """
@@ -423,7 +429,8 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """Evidence down the network: how far inputs differ, module by module, in train and in eval; one value per row in ``rows``."""
+    """Evidence down the network: how far inputs differ, module by module, in train and in eval; one value per row in
+    ``rows``."""
 
     rows: list[int]
     train: list[float | None]
@@ -459,7 +466,7 @@ class SameAnswer(msgspec.Struct, frozen=True):
     exact_company: bool
 
 
-# -------------------------------------------------------------------------------------------------------------- commands
+# -------------------------------------------------------------------------------------------------------------- comman
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=True):
@@ -477,8 +484,10 @@ class Hello(Command):
 class Open(Command):
     """Build the model that ``spec`` names and load ``checkpoint`` into it. Replied by :class:`Opened`.
 
-    ``spec`` is ``package.module:callable`` or ``path/file.py:callable``, optionally with literal arguments. ``directory``
-    is the user's, put on the import path. ``device`` is a torch device. ``seed`` seeds torch, numpy and Python before the constructor.
+    ``spec`` is ``package.module:callable`` or ``path/file.py:callable``, optionally with literal arguments.
+    ``directory``
+    is the user's, put on the import path. ``device`` is a torch device. ``seed`` seeds torch, numpy and Python before
+    the constructor.
     """
 
     spec: str
@@ -501,7 +510,8 @@ class SetInput(Command):
 
 
 class SetMode(Command):
-    """Write the flag of the module at ``path``, and of everything below it if ``recursive``. Replied by :class:`Changed`."""
+    """Write the flag of the module at ``path``, and of everything below it if ``recursive``. Replied by
+    :class:`Changed`."""
 
     path: str
     training: bool
@@ -534,7 +544,8 @@ class SetParameters(Command):
 
 
 class CallTrain(Command):
-    """Call the module's own ``train(training)``, overridden or not: the user asked for it. Replied by :class:`Changed`."""
+    """Call the module's own ``train(training)``, overridden or not: the user asked for it. Replied by
+    :class:`Changed`."""
 
     path: str
     training: bool
@@ -543,7 +554,8 @@ class CallTrain(Command):
 class Run(Command):
     """Run the input ``repeats`` times, ``batch`` samples per forward. Replied by :class:`Frame`.
 
-    Random generators are seeded with ``seed`` + repeat before each repeat. ``force`` sets every flag to that mode for this run
+    Random generators are seeded with ``seed`` + repeat before each repeat. ``force`` sets every flag to that mode for
+    this run
     only. ``detail`` is the path whose capture is computed exactly.
     """
 
@@ -593,7 +605,7 @@ class Shutdown(Command):
     """End the model process. Has no reply."""
 
 
-# ---------------------------------------------------------------------------------------------------------------- events
+# ---------------------------------------------------------------------------------------------------------------- even
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=True):
@@ -631,7 +643,8 @@ class Progress(Event):
 class Failure(Event):
     """A command could not be carried out; nothing it had begun is left behind.
 
-    ``kind`` tells the window which sentence to say: ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``, ``input``, ``run``, ``cancelled``,
+    ``kind`` tells the window which sentence to say: ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``,
+    ``input``, ``run``, ``cancelled``,
     ``version``, ``memory`` or ``internal``. ``clause`` is that sentence where the engine knows a better one.
     """
 
@@ -774,7 +787,8 @@ def encode(message: Command | Event) -> bytes:
 
 
 class Decoder:
-    """Push-style decoder: ``feed`` it what the pipe delivered, whole messages or not, and take the messages it yields."""
+    """Push-style decoder: ``feed`` it what the pipe delivered, whole messages or not, and take the messages it
+    yields."""
 
     def __init__(self, kind: Any) -> None:
         """``kind`` is CommandMessage or EventMessage: what this end may receive."""

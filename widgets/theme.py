@@ -16,7 +16,8 @@ from modelight.widgets.style_sheet import style_sheet
 
 @dataclass(frozen=True)
 class Tokens:
-    """Colours by role. ``*_mark`` fills shapes, ``*_words`` is text in that meaning, ``*_tint`` the ground of a pressed segment."""
+    """Colours by role. ``*_mark`` fills shapes, ``*_words`` is text in that meaning, ``*_tint`` the ground of a
+    pressed segment."""
 
     name: str
     chrome: str

@@ -1,6 +1,7 @@
 """The engine's ends of the pipe: who may read and write what.
 
-The real stdin and stdout belong to the protocol alone. Everything else in this process, be it ``print``, a C library or a
+The real stdin and stdout belong to the protocol alone. Everything else in this process, be it ``print``, a C library
+or a
 subprocess, finds the null device where stdin was and stderr where stdout was, so that it can neither swallow a
 command nor write into the stream of messages.
 """
@@ -35,7 +36,8 @@ class _NoKeyboard(io.TextIOBase):
 
     def readline(self, size: int | None = -1) -> NoReturn:  # type: ignore[override]
         raise RuntimeError(
-            "The model process has no keyboard: remove input() or breakpoint() from the code that builds or runs the model."
+            "The model process has no keyboard: remove input() or breakpoint() "
+            "from the code that builds or runs the model."
         )
 
     read = readline  # type: ignore[assignment]

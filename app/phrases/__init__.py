@@ -4,7 +4,8 @@ Plain Python, so that ``modelight check`` and the notebook say the same as the w
 Qt's translator with :func:`translate_with`; :func:`mark` is what ``pyside6-lupdate`` looks for (it knows the name
 ``QT_TRANSLATE_NOOP``).
 
-A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count`` (14 274), ``percent``
+A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count``
+(14 274), ``percent``
 (0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide).
 """
 
@@ -22,7 +23,7 @@ CONTEXT = "phrases"
 _translate: Callable[[str], str] = lambda text: text  # noqa: E731 - replaced by the window
 
 
-def QT_TRANSLATE_NOOP(context: str, text: str) -> str:  # noqa: N802 - the name lupdate looks for
+def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
     """Mark a text for translation; returns it unchanged."""
     return text
 

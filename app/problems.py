@@ -1,0 +1,49 @@
+"""Failures of the model process as a person reads them: one sentence that says what to do, the traceback apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication
+
+from modelight.phrases import phrase
+from modelight.protocol import Failure
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Problem", text)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong. ``details`` is the traceback, shown on request."""
+
+    sentence: str
+    details: str = ""
+    kind: str = "internal"
+    module: str | None = None
+    fatal: bool = False
+    """The model process is gone; *Restart* is what helps."""
+
+
+def problem_of(failure: Failure) -> Problem:
+    """The problem that a failure tells of."""
+    return Problem(_sentence(failure), failure.traceback, failure.kind, failure.module)
+
+
+def _sentence(failure: Failure) -> str:
+    if failure.clause is not None:
+        return phrase(failure.clause)
+    if failure.kind == "run":
+        where = f"“{failure.module}”" if failure.module else _tr("the model")
+        first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.type
+        return _tr("The run stopped in {where}: {message}").format(where=where, message=_ended(first))
+    if failure.kind == "internal":
+        return _tr("Modelight itself failed ({type}: {message}). The details help to mend it.").format(
+            type=failure.type, message=failure.message
+        )
+    return _ended(failure.message)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "。")) else text + "."

@@ -1,0 +1,395 @@
+"""The session: one model, its modes, its input, and what is asked of the model process. State is the engine's word.
+
+Widgets never talk to the client. They call methods here, and show what the signals bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
+
+from modelight import protocol as p
+from modelight.client import Client
+from modelight.cycle import Cycle
+from modelight.outcome import Outcome
+from modelight.problems import Problem, problem_of
+from modelight.setup import ModeCount, Setup, count_modes
+from modelight.undo import Change
+
+Reply = Callable[[p.Event], None]
+
+
+class Session(QObject):
+    """Between the widgets and the model process."""
+
+    opening = Signal(str)
+    """A model is being opened: its spec."""
+    opened = Signal(object)
+    """:class:`protocol.Opened`"""
+    states_changed = Signal(list)
+    """RowStates that are no longer what they were."""
+    pending = Signal(str, bool)
+    """A flip was asked for: path, recursive. ``states_changed`` or ``problem`` follows."""
+    input_changed = Signal(object)
+    """:class:`protocol.InputInfo`, or None."""
+    settings_changed = Signal()
+    """Grad mode, batch, seed, keep updates or live are no longer what they were."""
+    progress = Signal(str, object)
+    """What is being done, and the fraction or None; an empty text: nothing any more."""
+    python_ready = Signal(str)
+    console = Signal(str)
+    problem = Signal(object)
+    """:class:`~modelight.problems.Problem`"""
+    ended = Signal(object)
+    """The model process is gone, unwanted: its :class:`Outcome`."""
+
+    def __init__(self, client: Client, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._client = client
+        self._waiting: dict[int, Reply] = {}
+        self.setup: Setup | None = None
+        self.model: p.Opened | None = None
+        self.states: list[p.RowState] = []
+        self.input: p.InputInfo | None = None
+        self.versions: p.Ready | None = None
+        self.undo = QUndoStack(self)
+        self._aliases: set[int] = set()
+        self._last_mixed: dict[str, bool] = {}
+        self._used = False
+        self._resume: Callable[[], None] | None = None
+        self.cycle = Cycle(self)
+        client.received.connect(self._on_event)
+        client.console.connect(self.console)
+        client.ended.connect(self._on_ended)
+
+    # ------------------------------------------------------------------------------------------------------- opening
+
+    def start_process(self) -> None:
+        """Have a model process ready, so that torch is imported by the time a model is chosen."""
+        if not self._client.running:
+            self._client.start()
+
+    def open(self, setup: Setup) -> None:
+        """Open a model as ``setup`` says; flags, parameters and input of the setup are put back once it is there."""
+        self.cycle.stop()
+        self.setup = setup
+        self._waiting.clear()
+        self.opening.emit(setup.spec)
+        self.undo.clear()
+        if self._used:
+            self._client.close()  # Another model gets a process of its own: imports of the last cannot leak into it.
+        self._used = True
+        self.model = None
+        self.start_process()
+        self.ask(
+            p.Open(
+                id=self.new_id(),
+                spec=setup.spec,
+                checkpoint=setup.checkpoint,
+                directory=setup.directory,
+                device=setup.device,
+                seed=setup.build_seed,
+            ),
+            self._on_opened,
+        )
+
+    def restart(self) -> None:
+        """After the process's end: the same model again, with modes, parameters, grad mode, inputs and selection."""
+        if self.setup is not None:
+            live = self.cycle.was_live
+            self.open(replace(self.setup))
+            self._resume = (lambda: self.cycle.set_live(True)) if live else self.cycle.begin
+
+    def load_checkpoint(self, path: str) -> None:
+        """Load another checkpoint into the open model; modes and input stay."""
+        if self.setup is None or self.model is None:
+            return
+        self.cycle.stop()
+
+        def loaded(event: p.Event) -> None:
+            assert self.setup is not None
+            self.setup.checkpoint = path
+            self._on_opened(event)
+
+        self.ask(p.LoadCheckpoint(id=self.new_id(), path=path), loaded)
+
+    def _on_opened(self, event: p.Event) -> None:
+        assert isinstance(event, p.Opened) and self.setup is not None
+        wanted, self.model, self.states = self.setup.flags, event, list(event.states)
+        self._aliases = _alias_rows(event.rows)
+        self.setup.flags = self._flags_now()
+        self._last_mixed = {}
+        self.input = event.input
+        self.opened.emit(event)
+        self.settings_changed.emit()
+        if self.setup.parameters:
+            self.ask(p.SetParameters(id=self.new_id(), requires_grad=self.setup.parameters), self._on_changed)
+        if wanted and wanted != self.setup.flags:
+            known = {path: training for path, training in wanted.items() if path in self.setup.flags}
+            self.ask(p.SetFlags(id=self.new_id(), flags=known), self._on_changed)
+        self._feed()
+
+    def _feed(self) -> None:
+        """Give the model its input: what the person chose, else its own example, else noise of a guessed shape."""
+        assert self.setup is not None
+        if self.setup.sources:
+            self.set_input(self.setup.sources)
+        elif self.input is not None:
+            self.input_changed.emit(self.input)
+            self._ready()
+        else:
+            self.set_input([p.Noise()])
+
+    def _ready(self) -> None:
+        resume, self._resume = self._resume, None
+        (resume or self.cycle.changed)()
+
+    # --------------------------------------------------------------------------------------------------------- modes
+
+    def set_mode(self, path: str, training: bool, recursive: bool = True) -> None:
+        """Flip one module, or its subtree."""
+        self.pending.emit(path, recursive)
+        text = self.tr("Set {path} {mode}").format(path=path or self.name, mode="train" if training else "eval")
+        self._change(p.SetMode(id=self.new_id(), path=path, training=training, recursive=recursive), text)
+
+    def set_flags(self, flags: dict[str, bool], text: str = "") -> None:
+        """Write exactly these flags, as one step that can be undone."""
+        self._change(p.SetFlags(id=self.new_id(), flags=flags), text or self.tr("Set modes"))
+
+    def preset(self, name: str) -> None:
+        """Apply a preset of :class:`protocol.Preset`."""
+        self.pending.emit("", True)
+        self._change(p.Preset(id=self.new_id(), name=name), self.tr("Preset"))  # type: ignore[arg-type]
+
+    def call_train(self, path: str, training: bool) -> None:
+        """Call the module's own ``train()``, overridden or not."""
+        self._change(p.CallTrain(id=self.new_id(), path=path, training=training), self.tr("Call train()"))
+
+    def bring_back_mixed(self) -> None:
+        """The last mixed state again."""
+        if self._last_mixed:
+            self.set_flags(dict(self._last_mixed), self.tr("Back to mixed"))
+
+    @property
+    def can_be_mixed(self) -> bool:
+        return bool(self._last_mixed) or self.modes.name == "mixed"
+
+    def set_requires_grad(self, path: str, value: bool) -> None:
+        """Freeze or unfreeze the parameters of a subtree."""
+        self._change(p.SetRequiresGrad(id=self.new_id(), path=path, value=value), self.tr("Set requires_grad"))
+
+    def _change(self, command: p.Command, text: str) -> None:
+        self.cycle.interrupt()
+
+        def done(event: p.Event) -> None:
+            assert isinstance(event, p.Changed)
+            self._remember(event, text)
+            self._on_changed(event)
+            self.cycle.changed()
+
+        self.ask(command, done)
+
+    def _remember(self, event: p.Changed, text: str) -> None:
+        if event.asked and self.model is not None:
+            now = {self.model.rows[state.index].path: state.training for state in event.states}
+            after = {path: now[path] for path in event.asked if now.get(path) is not None}
+            self.undo.push(Change(text, event.asked, after, self._write_flags))
+        if event.parameters:
+            after_parameters = {name: not value for name, value in event.parameters.items()}
+            self.undo.push(Change(text, event.parameters, after_parameters, self._write_parameters))
+
+    def _write_flags(self, flags: dict[str, bool]) -> None:
+        self._write(p.SetFlags(id=self.new_id(), flags=flags))
+
+    def _write_parameters(self, values: dict[str, bool]) -> None:
+        self._write(p.SetParameters(id=self.new_id(), requires_grad=values))
+
+    def _write(self, command: p.Command) -> None:
+        self.cycle.interrupt()
+
+        def done(event: p.Event) -> None:
+            self._on_changed(event)
+            self.cycle.changed()
+
+        self.ask(command, done)
+
+    def _on_changed(self, event: p.Event) -> None:
+        assert isinstance(event, p.Changed) and self.setup is not None
+        if self.modes.name == "mixed":
+            self._last_mixed = self._flags_now()
+        for name, before in event.parameters.items():
+            self.setup.parameters[name] = not before
+        for state in event.states:
+            self.states[state.index] = state
+        self.setup.flags = self._flags_now()
+        self.states_changed.emit(event.states)
+        self.settings_changed.emit()
+
+    def _flags_now(self) -> dict[str, bool]:
+        if self.model is None:
+            return {}
+        rows = self.model.rows
+        return {rows[state.index].path: state.training for state in self.states if state.training is not None}
+
+    @property
+    def modes(self) -> ModeCount:
+        """Distinct modules by mode."""
+        return count_modes(self.states, self._aliases)
+
+    @property
+    def name(self) -> str:
+        return self.model.name if self.model is not None else ""
+
+    # ------------------------------------------------------------------------------------------------ how runs are made
+
+    def set_grad_mode(self, mode: p.GradMode) -> None:
+        """Choose the grad mode of every run from now on; can be undone."""
+        if self.setup is None or self.setup.grad_mode == mode:
+            return
+        self.undo.push(Change(self.tr("Grad mode"), self.setup.grad_mode, mode, self._write_grad_mode))
+        self._write_grad_mode(mode)
+
+    def _write_grad_mode(self, mode: p.GradMode) -> None:
+        self._set(grad_mode=mode)
+
+    def set_batch(self, batch: int) -> None:
+        self._set(batch=max(1, batch))
+
+    def set_seed(self, seed: int, fresh: bool = False) -> None:
+        self._set(seed=seed, fresh=fresh)
+
+    def set_keep_updates(self, keep: bool) -> None:
+        """Let runs change running statistics (True), or put them back after each run."""
+        self._set(keep_updates=keep)
+
+    def _set(self, **values: object) -> None:
+        if self.setup is None:
+            return
+        updated = replace(self.setup, **values)  # type: ignore[arg-type]
+        if updated == self.setup:
+            return
+        self.setup = updated
+        self.settings_changed.emit()
+        if self.model is not None:
+            self.cycle.interrupt()
+            self.cycle.changed()
+
+    def select(self, path: str) -> None:
+        """The module that a person looks at; the next frames compute its figures exactly."""
+        if self.setup is not None:
+            self.setup.selection = path
+
+    def set_input(self, sources: list[p.Source]) -> None:
+        """Choose the input; the old one stays where the new one cannot be had."""
+        if self.setup is None:
+            return
+        self.cycle.interrupt()
+
+        def done(event: p.Event) -> None:
+            assert isinstance(event, p.InputReady) and self.setup is not None
+            self.input = event.input
+            self.setup.sources = list(event.input.sources)
+            self.input_changed.emit(event.input)
+            self._ready()
+
+        self.ask(p.SetInput(id=self.new_id(), sources=sources), done)
+
+    def restore_checkpoint(self) -> None:
+        """Put parameters and buffers back to what was loaded, after kept updates."""
+        self._write(p.RestoreCheckpoint(id=self.new_id()))
+
+    def ask_python(self) -> None:
+        """Ask for the lines that reproduce the flags; ``python_ready`` brings them."""
+        if self.setup is not None and self.model is not None:
+            self.ask(p.AskPython(id=self.new_id(), grad_mode=self.setup.grad_mode), self._on_python)
+
+    def _on_python(self, event: p.Event) -> None:
+        assert isinstance(event, p.Python)
+        self.python_ready.emit(event.text)
+
+    # ------------------------------------------------------------------------------------------------------ messages
+
+    def new_id(self) -> int:
+        return self._client.new_id()
+
+    def ask(self, command: p.Command, then: Reply, otherwise: Callable[[p.Failure], bool] | None = None) -> int:
+        """Send a command; ``then`` gets its reply.
+
+        ``otherwise`` gets a failure first, and returns True where it dealt with it.
+        """
+
+        def answer(event: p.Event) -> None:
+            if not isinstance(event, p.Failure):
+                then(event)
+            elif otherwise is None or not otherwise(event):
+                self._fail(event)
+
+        self._waiting[command.id] = answer
+        self._client.send(command)
+        return command.id
+
+    def cancel(self, command_id: int) -> None:
+        """Ask the engine to end a command at the next module it reaches."""
+        self._client.send(p.Cancel(id=self.new_id(), target=command_id))
+
+    def _fail(self, failure: p.Failure) -> None:
+        self.progress.emit("", None)
+        if self.model is not None:
+            self.states_changed.emit(self.states)  # whatever was marked pending is so no longer
+        if failure.kind != "cancelled":
+            self.problem.emit(problem_of(failure))
+
+    def _on_event(self, event: p.Event) -> None:
+        if isinstance(event, p.Ready):
+            self.versions = event
+        elif isinstance(event, p.Progress):
+            from modelight.phrases import phrase
+
+            if event.id in self._waiting:
+                self.progress.emit(phrase(event.what), event.fraction)
+        elif (answer := self._waiting.pop(event.id, None)) is not None:
+            answer(event)
+            if not self._waiting:
+                self.progress.emit("", None)
+        elif isinstance(event, p.Failure):
+            self._fail(event)
+
+    def _on_ended(self, outcome: Outcome) -> None:
+        self._waiting.clear()
+        self.cycle.lost()
+        self.progress.emit("", None)
+        self.settings_changed.emit()
+        if not outcome.wanted:
+            self.ended.emit(outcome)
+            self.problem.emit(Problem(outcome.sentence, kind="ended", fatal=True))
+
+    def stop_process(self) -> None:
+        """End a model process that does not answer any more."""
+        self.cycle.remember_live()
+        self._client.stop()
+        self.problem.emit(
+            Problem(
+                self.tr("The model process was stopped. Restart brings back the same modes, inputs and selection."),
+                kind="ended",
+                fatal=True,
+            )
+        )
+
+    def close(self) -> None:
+        """End of the window: nothing may outlive it."""
+        self.cycle.stop()
+        self._waiting.clear()
+        self._client.close()
+
+
+def _alias_rows(rows: list[p.Row]) -> set[int]:
+    seen: set[str] = set()
+    aliases = set()
+    for index, row in enumerate(rows):
+        if any(path in seen for path in row.also_at):
+            aliases.add(index)
+        seen.add(row.path)
+    return aliases
