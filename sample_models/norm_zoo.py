@@ -47,7 +47,7 @@ class NormZoo(nn.Module):
         )
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        image, volume = signal.unflatten(2, (4, 4)), signal.unflatten(2, (2, 2, 4))
+        image, volume = signal.reshape(-1, CHANNELS, 4, 4), signal.reshape(-1, CHANNELS, 2, 2, 4)
         normed = [norm(signal) for norm in self.one.values()]
         normed += [norm(image) for norm in self.two.values()]
         normed += [norm(volume) for norm in self.three.values()]

@@ -62,10 +62,10 @@ def train(data: Digits) -> nn.Module:
     model = digits_cnn.build().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(data.digits)).split(BATCH):
+        for chosen in torch.split(torch.randperm(len(data.digits)), BATCH):
             loss = nn.functional.cross_entropy(model(data.images[chosen]), data.labels[chosen])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
     return model.eval()
 
@@ -73,7 +73,8 @@ def train(data: Digits) -> nn.Module:
 @torch.no_grad()
 def right(model: nn.Module, data: Digits) -> torch.Tensor:
     """For each picture, whether the model answers it right in the mode it is in; all pictures in one batch."""
-    return model(data.images).argmax(1) == data.labels
+    answers: torch.Tensor = model(data.images).argmax(1)
+    return answers == data.labels
 
 
 def choose(model: nn.Module, held: Digits) -> Digits:
@@ -92,7 +93,8 @@ def write(directory: Path) -> float:
     """Train, write checkpoint and inputs to ``directory``; returns the share of held-out digits answered right."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    torch.backends.mkldnn.enabled = False  # oneDNN picks its kernels by processor, too
+    # oneDNN picks its kernels by processor, too.
+    torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
     seen, held = load()
     model = train(seen)
     shown = choose(model, held)
