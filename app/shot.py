@@ -1,0 +1,147 @@
+"""The window without a display: rendered offscreen to a PNG, with its report in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelight.protocol import Example, Noise
+from modelight.setup import Setup
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import SignalInstance
+
+    from modelight.session import Session
+    from modelight.window import Window
+
+PATIENCE_MS = 600_000
+DEMO = "modelight.sample_models.digits_cnn:build"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What to render: the page ``page`` of the window at ``size`` (width, height in logical pixels)."""
+
+    setup: Setup
+    page: str
+    output: Path
+    size: tuple[int, int] = (1440, 900)
+    theme: str = "light"
+    preset: str | None = None
+
+
+def demo_setup() -> Setup:
+    """The incident: eight digits and four pictures of noise, each run alone, under no_grad and in train mode."""
+    return Setup(DEMO, sources=[Example(), Noise("uniform", samples=4)], directory=str(Path.cwd()))
+
+
+def take(shot: Shot) -> int:
+    """Render and save; returns 0, or 1 where the model could not be opened or run (the picture then shows why)."""
+    with _Offscreen(shot.size, shot.theme) as stage:
+        ok = stage.open(shot.setup)
+        if ok and shot.preset:
+            ok = stage.preset(shot.preset)
+        stage.window.show_page(shot.page)
+        ok = stage.save(shot.output) and ok
+    for problem in stage.problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    print(f"The window is in {shot.output.resolve()}")  # noqa: T201
+    return 0 if ok else 1
+
+
+def demo_report(output: Path) -> int:
+    """``make run`` without a display: the incident, its cure and what hides it in words; the window as a PNG."""
+    from modelight.report import Report
+
+    with _Offscreen((1440, 900), "light") as stage:
+        report = Report(stage.session)
+        ok = stage.open(demo_setup())
+        ok = stage.save(output) and ok
+        print(report.text("The incident: trained model, no_grad(), but no eval()"))  # noqa: T201
+        ok = ok and stage.preset("eval")
+        print(report.text("The cure: model.eval()"))  # noqa: T201
+        ok = ok and stage.preset("train") and stage.batch(8)
+        print(report.text("What hides it: in train again, but eight samples at a time"))  # noqa: T201
+    for problem in stage.problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    print(f"There is no display, so the window was rendered to {output.resolve()}")  # noqa: T201
+    return 0 if ok else 1
+
+
+class _Offscreen:
+    """An application, a session and a window on Qt's offscreen platform, with settings that nobody keeps."""
+
+    def __init__(self, size: tuple[int, int], theme: str) -> None:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        self._size = size
+        self._theme = theme
+        self.problems: list[str] = []
+        self.session: Session
+        self.window: Window
+
+    def __enter__(self) -> _Offscreen:
+        from PySide6.QtCore import QSettings
+        from PySide6.QtWidgets import QApplication
+
+        from modelight.client import Client
+        from modelight.session import Session
+        from modelight.settings import Settings
+        from modelight.widgets.theme import ThemeFollower
+        from modelight.window import Window
+
+        self._application = QApplication.instance() or QApplication([sys.argv[0]])
+        assert isinstance(self._application, QApplication)
+        self._folder = tempfile.TemporaryDirectory()
+        store = QSettings(str(Path(self._folder.name) / "settings.ini"), QSettings.Format.IniFormat)
+        follower = ThemeFollower(self._application, self._theme)
+        self.session = Session(Client())
+        self.session.problem.connect(lambda problem: self.problems.append(problem.sentence))
+        self.window = Window(self.session, Settings(store), follower)
+        self.window.resize(*self._size)
+        self.window.show()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+        self.window.close()
+        self.window.deleteLater()
+        self._folder.cleanup()
+
+    def open(self, setup: Setup) -> bool:
+        return self._settle(lambda: self.session.open(setup))
+
+    def preset(self, name: str) -> bool:
+        return self._settle(lambda: self.session.preset(name))
+
+    def batch(self, size: int) -> bool:
+        return self._settle(lambda: self.session.set_batch(size))
+
+    def save(self, output: Path) -> bool:
+        """Grab the window once it has laid itself out."""
+        self._application.processEvents()
+        self._application.processEvents()
+        return self.window.grab().save(str(output))
+
+    def _settle(self, action: object) -> bool:
+        """Do something and wait until all that follows from it is computed, or has failed."""
+        from PySide6.QtCore import QEventLoop, QTimer
+
+        assert callable(action)
+        loop = QEventLoop()
+        failed: list[object] = []
+        fail = failed.append
+        signals: list[SignalInstance] = [self.session.cycle.settled, self.session.problem]
+        self.session.problem.connect(fail)
+        for each in signals:
+            each.connect(loop.quit)
+        QTimer.singleShot(PATIENCE_MS, loop, loop.quit)
+        action()
+        loop.exec()
+        self.session.problem.disconnect(fail)
+        for each in signals:
+            each.disconnect(loop.quit)
+        return not failed
