@@ -1,4 +1,4 @@
-"""The lamp: what mode something is in, as shape and colour. One painter for trees, buttons, cards and the status bar."""
+"""The lamp: what mode something is in, as shape and colour. One painter for trees, buttons, cards, status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ BOX = 12
 
 
 def paint_lamp(painter: QPainter, center: QPointF, state: LampState, quiet: bool = False) -> None:
-    """Paint a lamp around ``center``. ``quiet`` is the small lamp of modules whose mode has no effect; ``none`` paints nothing."""
+    """Paint a lamp around ``center``; ``none`` paints nothing.
+
+    ``quiet`` is the small lamp of modules whose mode has no effect.
+    """
     if state == "none":
         return
     painter.save()

@@ -28,15 +28,17 @@ QLabel[tone="eval_words"] {{ color: {eval_words}; }}
 QWidget[ground="chrome"] {{ background: {chrome}; }}
 QWidget[ground="surface"] {{ background: {surface}; }}
 QWidget[ground="sunken"] {{ background: {sunken}; }}
+QWidget[ground="line"] {{ background: {line}; }}
 
-QLineEdit, QSpinBox, QDoubleSpinBox, QPlainTextEdit, QTextEdit {{
+QLineEdit, QPlainTextEdit, QTextEdit {{
     background: {surface}; color: {text}; border: 1px solid {edge}; border-radius: 6px; padding: 0 8px;
     selection-background-color: {selection}; selection-color: {text};
 }}
-QLineEdit, QSpinBox, QDoubleSpinBox {{ min-height: 26px; max-height: 26px; }}
+QLineEdit {{ min-height: 26px; max-height: 26px; }}
 QPlainTextEdit, QTextEdit {{ padding: 6px; }}
-QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border-color: {ink}; }}
-QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled {{ background: {sunken}; color: {text3}; }}
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border-color: {ink}; }}
+QLineEdit:disabled {{ background: {sunken}; color: {text3}; }}
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; background: transparent; padding: 0; min-height: 0; }}
 *[bare="true"], *[bare="true"]:focus {{ border: none; border-radius: 0; background: transparent; padding: 0; }}
 
 QHeaderView {{ background: {sunken}; border: none; }}
@@ -44,7 +46,8 @@ QHeaderView::section {{
     background: {sunken}; color: {text2}; border: none; border-bottom: 1px solid {line}; padding: 0 4px;
 }}
 QTableView, QListView, QTreeView {{
-    background: {surface}; border: none; outline: none; selection-background-color: {selection}; selection-color: {text};
+    background: {surface}; border: none; outline: none;
+    selection-background-color: {selection}; selection-color: {text};
 }}
 
 QMenu {{ background: {surface}; border: 1px solid {edge}; padding: 4px; }}
@@ -76,6 +79,7 @@ def style_sheet(tokens: Tokens) -> str:
     """The style sheet in the colours of ``tokens``.
 
     Dynamic properties that widgets set: ``tone`` on labels (a token's name), ``ground`` on containers (``chrome``,
-    ``surface`` or ``sunken``; needs ``WA_StyledBackground`` on plain widgets), ``bare`` on fields that stand inside another frame.
+    ``surface`` or ``sunken``; needs ``WA_StyledBackground`` on plain widgets), ``bare`` on fields that stand inside
+    another frame.
     """
     return _TEMPLATE.format_map(vars(tokens))
