@@ -495,12 +495,18 @@ class Open(Command):
     directory: str = ""
     device: str = "cpu"
     seed: int = 0
+    trust: bool = False
+    """A person agreed to a full unpickle of the checkpoint, which runs its author's code."""
+    key: str = ""
+    """Which state dict to take, where the file holds several (``ema`` …); empty: the likeliest."""
 
 
 class LoadCheckpoint(Command):
     """Load another checkpoint into the open model. Replied by :class:`Opened` (rows and states anew)."""
 
     path: str
+    trust: bool = False
+    key: str = ""
 
 
 class SetInput(Command):
