@@ -1,0 +1,59 @@
+"""What each kind of layer does in train and in eval: a table of small entries, tried in order, each of which may decline.
+
+A new kind of layer is one entry in ``drops``, ``norms`` or ``others`` with one test. What no entry knows is found by
+listening (``modelight.engine.listen``) or in its class's code (``modelight.engine.code``).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from modelight.engine import flag
+from modelight.engine.catalog import containers, drops, norms, others
+from modelight.engine.catalog.behaviour import Behaviour, Effect, Entry
+from modelight.protocol import Clause
+
+__all__ = ["ENTRIES", "Behaviour", "Effect", "Entry", "describe"]
+
+ENTRIES: tuple[Entry, ...] = (*drops.ENTRIES, *norms.ENTRIES, *others.ENTRIES)
+
+
+@lru_cache(maxsize=4096)
+def _candidates(kind: type) -> tuple[Entry, ...]:
+    return tuple(entry for entry in ENTRIES if entry.matches(kind))
+
+
+@lru_cache(maxsize=4096)
+def _leaf(kind: type) -> Behaviour:
+    return containers.leaf(kind)
+
+
+def describe(module: nn.Module, below: int | None = None) -> Behaviour:
+    """What ``module`` does now and what it would do with its own flag flipped, from its actual state.
+
+    ``below`` is how many sensitive modules its subtree holds, itself included, where the caller has counted already.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        return containers.script(module)
+    training = bool(flag.read(module))
+    for entry in _candidates(type(module)):
+        now = entry.behave(module, training)
+        if now is not None:
+            flipped = entry.behave(module, not training) or now
+            return _behaviour(entry.kind, now, flipped)
+    if not module._modules:
+        return _leaf(type(module))
+    return containers.container(module, count_sensitive(module) if below is None else below)
+
+
+def count_sensitive(module: nn.Module) -> int:
+    """How many distinct modules of the subtree, ``module`` included, may act differently in train and eval."""
+    return sum(describe(part, 0).sensitive for part in module.modules())
+
+
+def _behaviour(kind: str, now: Effect, flipped: Effect) -> Behaviour:
+    sensitive = (now.clauses, now.mutates) != (flipped.clauses, flipped.mutates)
+    return Behaviour(kind, sensitive, [*now.clauses, *now.aside], [*flipped.clauses, *flipped.aside], now.mutates)

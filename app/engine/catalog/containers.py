@@ -1,0 +1,76 @@
+"""Modules the table has no entry for: containers, whose children react, and classes of the user's."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from modelight.engine import code, flag
+from modelight.engine.catalog.behaviour import Behaviour, say
+from modelight.protocol import Clause
+
+NO_EFFECT = Behaviour("", False, [Clause("no-effect")], [Clause("no-effect")])
+NONE_KNOWN = Behaviour("", False, [Clause("no-effect-known")], [Clause("no-effect-known")])
+NOT_READABLE = Behaviour("", False, [Clause("not-known")], [Clause("not-known")])
+NO_FLAG = Behaviour("", False, [Clause("no-flag")], [Clause("no-flag")])
+
+_script_reads: WeakKeyDictionary[torch.jit.ScriptModule, bool] = WeakKeyDictionary()
+
+
+def leaf(kind: type) -> Behaviour:
+    """A class without children that no entry knows."""
+    reads = code.flag_reads(kind)
+    if reads:
+        return _reading(reads[0], [])
+    if kind.__module__.startswith("torch.nn."):
+        return NO_EFFECT
+    return NONE_KNOWN if code.readable(kind) else NOT_READABLE
+
+
+def container(module: nn.Module, below: int) -> Behaviour:
+    """A module with children: ``below`` layers of its subtree, itself included, react to the mode."""
+    kind = type(module)
+    reads = code.flag_reads(kind)
+    count = below - bool(reads)
+    clauses = [layers_react(count)] if count > 0 else []
+    if reads:
+        return _reading(reads[0], clauses)
+    if isinstance(module, nn.TransformerEncoderLayer):
+        return _encoder_layer(module, clauses or [Clause("no-effect")])
+    if not clauses:
+        return NO_EFFECT if kind.__module__.startswith("torch.nn.") else NONE_KNOWN
+    return Behaviour("", False, clauses, clauses)
+
+
+def layers_react(count: int) -> Clause:
+    """How many layers of a container react."""
+    return say("layers-react", count=count) if count != 1 else say("layer-reacts", count=1)
+
+
+def script(module: torch.jit.ScriptModule) -> Behaviour:
+    """A scripted module: its TorchScript says whether it reads the flag."""
+    if flag.read(module) is None:
+        return NO_FLAG
+    reads = _script_reads.get(module)
+    if reads is None:
+        try:
+            reads = "training" in module.code
+        except Exception:  # modules without a forward have no code
+            reads = False
+        _script_reads[module] = reads
+    clauses = [Clause("script-reads-flag" if reads else "no-effect")]
+    return Behaviour("script" if reads else "", reads, clauses, clauses)
+
+
+def _reading(read: code.FlagLoad, clauses: list[Clause]) -> Behaviour:
+    clauses = [*clauses, say("reads-flag", source=read.source)]
+    return Behaviour("functional_dropout" if read.near_dropout else "reads_flag", True, clauses, clauses)
+
+
+def _encoder_layer(module: nn.TransformerEncoderLayer, clauses: list[Clause]) -> Behaviour:
+    """Its own flag decides about a fused path alone, which skips its children and so their dropouts."""
+    fused = [*clauses, Clause("fused-path-skips")]
+    now, other = (clauses, fused) if flag.read(module) else (fused, clauses)
+    return Behaviour("transformer_layer", False, now, other)

@@ -1,0 +1,80 @@
+"""Normalisation layers: which statistics they use and move, as ``modelight.engine.policy`` computes it."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from modelight.engine import policy
+from modelight.engine.catalog.behaviour import Effect, Entry, say
+from modelight.protocol import Clause
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+def _batch_norm(module: nn.Module, training: bool) -> Effect | None:
+    rule = policy.policy(module, training)
+    if rule is None or not isinstance(module, _BatchNorm):
+        return None
+    return Effect([_clause(rule)], _mutates(rule))
+
+
+def _instance_norm(module: nn.Module, training: bool) -> Effect | None:
+    rule = policy.policy(module, training)
+    if rule is None or not isinstance(module, _InstanceNorm):
+        return None
+    return Effect([_clause(rule)], _mutates(rule))
+
+
+def _clause(rule: policy.Policy) -> Clause:
+    if rule.fails:
+        return say("statistics-missing", buffer=rule.fails)
+    if rule.uses == "running":
+        return Clause("running-stats")
+    if not rule.updates:
+        return Clause(f"{rule.uses}-stats-counts" if rule.counts_only else f"{rule.uses}-stats")
+    if rule.still:
+        return Clause(f"{rule.uses}-stats-still")
+    if rule.momentum is None:
+        return Clause(f"{rule.uses}-stats-cumulative")
+    return say(f"{rule.uses}-stats-updates", momentum=rule.momentum)
+
+
+def _mutates(rule: policy.Policy) -> tuple[str, ...]:
+    moved = _STATISTICS if rule.updates and not rule.still else ()
+    return (*moved, "num_batches_tracked") if rule.counts else moved
+
+
+def _frozen(module: nn.Module, training: bool) -> Effect | None:
+    return Effect([Clause("fixed-stats")]) if policy.is_frozen_norm(module) else None
+
+
+ENTRIES = (
+    Entry(
+        "batch_norm",
+        "BatchNorm1d/2d/3d, SyncBatchNorm, lazy ones, subclasses that act by their flag",
+        lambda kind: issubclass(kind, _BatchNorm),
+        _batch_norm,
+        "Normalises with this batch's statistics if training or without running ones, else with the running ones. Updates those "
+        "if training, track_running_stats and the buffers exist; without them only the counter moves. momentum None: "
+        "cumulative average 1/n; momentum 0: never moves.",
+        "running_mean, running_var, num_batches_tracked",
+    ),
+    Entry(
+        "instance_norm",
+        "InstanceNorm1d/2d/3d, lazy ones",
+        lambda kind: issubclass(kind, _InstanceNorm),
+        _instance_norm,
+        "With track_running_stats: each instance's statistics in train (and updates the running ones), the running ones in eval. "
+        "Without: the mode has no effect. momentum None never moves, and num_batches_tracked stays 0.",
+        "running_mean, running_var",
+    ),
+    Entry(
+        "frozen_norm",
+        "FrozenBatchNorm2d and any class with running_mean and running_var whose code does not read the flag",
+        lambda kind: True,
+        _frozen,
+        "Normalises with fixed statistics in both modes.",
+    ),
+)

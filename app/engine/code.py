@@ -1,0 +1,77 @@
+"""What the code of a module's class says about modes, read without running it.
+
+Known facts only: which methods load an attribute named ``training``. What a method does through helpers stays unseen;
+``modelight.engine.listen`` hears it in a run.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CodeType, FunctionType
+from typing import NamedTuple
+
+from torch import nn
+
+_NOT_FORWARD = {"train", "eval", "extra_repr", "__init__", "__repr__", "__setstate__", "__getstate__", "__deepcopy__"}
+
+
+class FlagLoad(NamedTuple):
+    """A place in a class's code that reads a training flag."""
+
+    source: str
+    """``file:line``."""
+    near_dropout: bool
+    """Whether the same function names something with "dropout"."""
+
+
+@lru_cache(maxsize=4096)
+def flag_reads(kind: type) -> tuple[FlagLoad, ...]:
+    """Where the class's own methods read a training flag. Those it inherits from ``torch.nn`` are the catalogue's business."""
+    return tuple(load for function in _methods(kind) for load in _loads(function.__code__))
+
+
+def calls_super(owner: type) -> bool:
+    """Whether ``owner.forward`` names ``super``."""
+    forward = owner.__dict__.get("forward")
+    return isinstance(forward, FunctionType) and any("super" in part.co_names for part in _nested(forward.__code__))
+
+
+@lru_cache(maxsize=4096)
+def readable(kind: type) -> bool:
+    """Whether the class's forward is a plain Python function, whose code can be read."""
+    return isinstance(getattr(kind, "forward", None), FunctionType)
+
+
+def _methods(kind: type) -> Iterator[FunctionType]:
+    """Methods a forward may run, the overriding ones only."""
+    taken = set(_NOT_FORWARD)
+    for owner in kind.__mro__:
+        if owner in (nn.Module, object):
+            return
+        members = {} if owner.__module__.startswith("torch.nn.") else owner.__dict__
+        for name, value in members.items():
+            value = value.fget if isinstance(value, property) else getattr(value, "func", value)
+            value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+            if name not in taken and isinstance(value, FunctionType):
+                yield value
+        taken |= set(owner.__dict__)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _loads(code: CodeType) -> Iterator[FlagLoad]:
+    for part in _nested(code):
+        if "training" not in part.co_names:
+            continue
+        near = any("drop" in name.lower() for name in (*part.co_names, *part.co_varnames, *part.co_freevars))
+        for instruction in dis.get_instructions(part):
+            if instruction.opname == "LOAD_ATTR" and instruction.argval == "training":
+                line = instruction.positions.lineno if instruction.positions else None
+                yield FlagLoad(f"{part.co_filename}:{line or part.co_firstlineno}", near)

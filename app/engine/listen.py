@@ -1,0 +1,149 @@
+"""Hearing who reads and writes training flags: a data descriptor on ``nn.Module`` for the length of one run.
+
+An instance's ``__dict__`` normally holds the flag; a data descriptor on the class wins over it, so every read and write of
+``module.training`` passes here, while pickling and ``vars()`` see what they always saw. When the last listener leaves, the
+descriptor is deleted and attribute access is what it was. Out of reach, and listed by :func:`unobservable`: scripted modules, classes
+whose ``training`` is a property of their own, compiled regions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from modelight.engine import flag
+from modelight.engine.rows import Rows
+from modelight.protocol import Clause
+
+_QUIET = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+class FlagRead(NamedTuple):
+    """A line that read a module's flag."""
+
+    path: str
+    source: str
+    """``file:line``."""
+    count: int
+
+
+class FlagWrite(NamedTuple):
+    """A line that wrote a module's flag, once."""
+
+    path: str
+    source: str
+    training: bool
+
+
+class Listener:
+    """What was heard; complete when the context has ended."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._known = rows.skeleton.places
+        self._reads: Counter[tuple[int, CodeType, int]] = Counter()
+        self.writes: list[FlagWrite] = []
+
+    @property
+    def reads(self) -> list[FlagRead]:
+        """Reads in code outside torch, in the order in which each line was first heard."""
+        return [
+            FlagRead(self._path(module), f"{code.co_filename}:{line}", count)
+            for (module, code, line), count in self._reads.items()
+        ]
+
+    def _path(self, module: int) -> str:
+        return self._rows.paths[self._known[module][0]]
+
+    def _on_read(self, module: nn.Module, code: CodeType, line: int) -> None:
+        # Only modules of the tree: they live as long as the listener, so that an id means one module.
+        if id(module) in self._known:
+            self._reads[id(module), code, line] += 1
+
+    def _on_write(self, module: nn.Module, source: str, training: bool) -> None:
+        if id(module) in self._known:
+            self.writes.append(FlagWrite(self._path(id(module)), source, training))
+
+
+_listeners: list[Listener] = []
+_quiet_code: dict[CodeType, bool] = {}
+
+
+def _is_quiet(code: CodeType) -> bool:
+    known = _quiet_code.get(code)
+    if known is None:
+        known = _quiet_code[code] = code.co_filename.startswith(_QUIET)
+    return known
+
+
+class _Flag:
+    """The data descriptor. The flag itself stays in the instance's ``__dict__``."""
+
+    def __get__(self, module: nn.Module | None, owner: type) -> Any:
+        if module is None:
+            # As if the class had no such attribute, which it has not.
+            raise AttributeError(f"type object {owner.__name__!r} has no attribute 'training'")
+        try:
+            value = module.__dict__["training"]
+        except KeyError:
+            # AttributeError makes Python go on to __getattr__, where scripted modules answer.
+            raise AttributeError(f"{type(module).__name__!r} object has no attribute 'training'") from None
+        frame = sys._getframe(1)
+        if not _is_quiet(frame.f_code):
+            for listener in _listeners:
+                listener._on_read(module, frame.f_code, frame.f_lineno)
+        return value
+
+    def __set__(self, module: nn.Module, value: bool) -> None:
+        module.__dict__["training"] = value
+        for listener in _listeners:
+            listener._on_write(module, _caller(), value)
+
+    def __delete__(self, module: nn.Module) -> None:
+        if module.__dict__.pop("training", None) is None:
+            raise AttributeError("training")
+
+
+def _caller() -> str:
+    """The first frame outside torch: the line that called ``train()``, say."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and _is_quiet(frame.f_code):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+@contextmanager
+def flag_reads(rows: Rows) -> Iterator[Listener]:
+    """Listen to every read and write of a training flag of the model's modules by code outside torch.
+
+    Contexts may be nested; each hears what happens within it. Reads from all threads are heard.
+    """
+    listener = Listener(rows)
+    if not _listeners:
+        nn.Module.training = _Flag()  # type: ignore[assignment]
+    _listeners.append(listener)
+    try:
+        yield listener
+    finally:
+        _listeners.remove(listener)
+        if not _listeners:
+            del nn.Module.training
+
+
+def unobservable(rows: Rows) -> dict[str, Clause]:
+    """The modules whose flag cannot be listened to, with the reason."""
+    found = {}
+    for path, module in zip(rows.paths, rows.modules, strict=True):
+        if isinstance(module, torch.jit.ScriptModule):
+            found[path] = Clause("unobservable-script")
+        elif flag.flag_is_property(type(module)):
+            found[path] = Clause("unobservable-property")
+    return found

@@ -1,0 +1,213 @@
+"""The rows of the tree: one for every path of every module, and what each does now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from modelight.engine import catalog, flag, policy, structure
+from modelight.engine.errors import EngineError
+from modelight.engine.skeleton import walk
+from modelight.protocol import Clause, Row, RowState
+
+
+class Rows:
+    """The module tree of ``root`` as it was registered when this was made.
+
+    A module that is registered under several paths has a row for each, so rows form a tree even where modules do not.
+    """
+
+    def __init__(self, root: nn.Module) -> None:
+        self.root = root
+        self.skeleton = walk(root)
+        self.modules: list[nn.Module] = self.skeleton.modules
+        self.paths: list[str] = self.skeleton.paths
+        self.parents: list[int] = self.skeleton.parents
+        self.heard: dict[int, list[Clause]] = {}
+        """What runs have shown of a module, by its first row. See :meth:`hear`."""
+        self.parameters: dict[str, torch.Tensor] = {}
+        """Every parameter by the name that ``root.named_parameters()`` gives it."""
+        self._of_path = {path: index for index, path in enumerate(self.paths)}
+        self._tensors = self._find_tensors()
+        self._grad: list[bool] | None = None
+        self._trainable: list[int] = []
+        self._marks: dict[int, list[Clause]] = {}
+        self._known: list[RowState] | None = None
+        self._sensitive_below: list[int] = []
+        self.rows: list[Row] = self._describe()
+
+    # ------------------------------------------------------------------------------------------------- finding rows
+
+    def index_of(self, module: nn.Module) -> int:
+        """The first row that shows ``module``; −1 if it is not in the tree."""
+        places = self.skeleton.places.get(id(module))
+        return places[0] if places else -1
+
+    def path_of(self, module: nn.Module) -> str:
+        """The path of the first row that shows ``module``.
+
+        Raises:
+            EngineError: the module is not in the tree.
+        """
+        index = self.index_of(module)
+        if index < 0:
+            raise EngineError(f"This {type(module).__name__} is not in the module tree.", kind="run")
+        return self.paths[index]
+
+    def by_path(self, path: str) -> int:
+        """The row at ``path``.
+
+        Raises:
+            EngineError: there is no such row.
+        """
+        index = self._of_path.get(path)
+        if index is None:
+            raise EngineError(f"The model has no module at {path!r}.", kind="run", module=path)
+        return index
+
+    def places(self, module: nn.Module) -> Sequence[int]:
+        """Every row that shows ``module``."""
+        return self.skeleton.places.get(id(module), ())
+
+    def below(self, index: int) -> range:
+        """The rows of a subtree, its top first."""
+        return range(index, self.skeleton.ends[index])
+
+    def outdated(self) -> bool:
+        """Whether modules were registered or removed since this was made, so that new rows are needed."""
+        return not walk(self.root).same_as(self.skeleton)
+
+    # ------------------------------------------------------------------------------------------------------- states
+
+    def states(self) -> list[RowState]:
+        """What every row does now."""
+        self._refresh_trainable()
+        self._known = [self._state(index) for index in range(len(self.modules))]
+        return list(self._known)
+
+    def known(self) -> list[RowState]:
+        """The states as they were last computed, which is what the window shows."""
+        return self.states() if self._known is None else list(self._known)
+
+    def changed(self, before: Sequence[RowState]) -> list[RowState]:
+        """The states that are not what they were ``before``."""
+        return [now for now, then in zip(self.states(), before, strict=True) if now != then]
+
+    def update(self, indices: Iterable[int]) -> list[RowState]:
+        """Compute only these rows anew; those that are not what they were. Cheap where few rows can have changed."""
+        known = self._known
+        if known is None:
+            self.states()
+            return []
+        self._refresh_trainable()
+        changed = []
+        for index in sorted(set(indices)):
+            now = self._state(index)
+            if now != known[index]:
+                known[index] = now
+                changed.append(now)
+        return changed
+
+    def tensors_changed(self) -> None:
+        """Parameters or buffers are not what they were: look again for what is wrong with them."""
+        self._marks.clear()
+        self._tensors = self._find_tensors()
+        self._grad = None
+
+    def hear(self, heard: Mapping[str, Sequence[Clause]]) -> list[RowState]:
+        """Add to the effect of the modules at these paths what a run has shown: ``reads-flag`` {source}, ``drops-always`` {p, source}.
+
+        What is known already (from the catalogue, the class's code or an earlier run) is not said twice. Returns the
+        states that changed.
+        """
+        touched = []
+        for path, clauses in heard.items():
+            first = self.index_of(self.modules[self.by_path(path)])
+            said = [*catalog.describe(self.modules[first], 0).effect, *self.heard.get(first, [])]
+            new = [clause for clause in clauses if clause not in said]
+            if new:
+                self.heard[first] = [*self.heard.get(first, []), *new]
+                touched += self.places(self.modules[first])
+        return self.update(touched)
+
+    def _state(self, index: int) -> RowState:
+        module = self.modules[index]
+        behaviour = catalog.describe(module, self._sensitive_below[index])
+        effect, other = behaviour.effect, behaviour.other
+        if self.heard:
+            heard = self.heard.get(self.index_of(module), [])
+            effect, other = [*effect, *heard], [*other, *heard]
+        own = [tensor for tensor in module._parameters.values() if tensor is not None]
+        return RowState(
+            index=index,
+            training=flag.read(module),
+            effect=effect,
+            other=other,
+            trainable=self._trainable[index],
+            own_parameters=len(own),
+            own_trainable=sum(tensor.requires_grad for tensor in own),
+            marks=self._marks_of(module),
+        )
+
+    def _marks_of(self, module: nn.Module) -> list[Clause]:
+        found = self._marks.get(id(module))
+        if found is None:
+            found = self._marks[id(module)] = policy.marks(module)
+        return found
+
+    # ----------------------------------------------------------------------------------------------------- building
+
+    def _find_tensors(self) -> list[tuple[torch.Tensor, list[int]]]:
+        """Every parameter with the rows of the modules that hold it; names them on the way."""
+        self.parameters.clear()
+        found: dict[int, tuple[torch.Tensor, list[int]]] = {}
+        for index, module in enumerate(self.modules):
+            if module._parameters:
+                for name, tensor in module._parameters.items():
+                    if tensor is None:
+                        continue
+                    if id(tensor) not in found:
+                        found[id(tensor)] = (tensor, [])
+                        self.parameters[f"{self.paths[index]}.{name}" if self.paths[index] else name] = tensor
+                    found[id(tensor)][1].append(index)
+        return list(found.values())
+
+    def _refresh_trainable(self) -> None:
+        grad = [tensor.requires_grad for tensor, _ in self._tensors]
+        if grad != self._grad:
+            self._grad = grad
+            self._trainable = self.skeleton.totals(
+                (rows, elements(tensor)) for tensor, rows in self._tensors if tensor.requires_grad
+            )
+
+    def _describe(self) -> list[Row]:
+        places = self.skeleton.places
+        behaviours = [catalog.describe(module, 0) for module in self.modules]
+        sensitive = [(rows, 1) for rows in places.values() if behaviours[rows[0]].sensitive]
+        self._sensitive_below = self.skeleton.totals(sensitive)
+        parameters = self.skeleton.totals((rows, elements(tensor)) for tensor, rows in self._tensors)
+        notes = structure.notes(self)
+        return [
+            Row(
+                path=path,
+                name=self.skeleton.names[index],
+                parent=self.parents[index],
+                type=type(module).__name__,
+                qualified=f"{type(module).__module__}.{type(module).__qualname__}",
+                parameters=parameters[index],
+                sensitive=behaviours[index].sensitive,
+                sensitive_below=self._sensitive_below[index],
+                kind=behaviours[index].kind,
+                also_at=[self.paths[other] for other in places[id(module)] if other != index],
+                notes=notes.get(path, []),
+            )
+            for index, (path, module) in enumerate(zip(self.paths, self.modules, strict=True))
+        ]
+
+
+def elements(tensor: torch.Tensor) -> int:
+    """How many values a tensor holds; 0 while a lazy layer has not seen its first input."""
+    return 0 if is_lazy(tensor) else tensor.numel()
