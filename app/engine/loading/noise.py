@@ -1,0 +1,231 @@
+"""Random input: like the other samples where there are any, else of a shape that is guessed, tried and called a guess."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from modelight.engine.errors import EngineError, ReportProgress, ShouldStop
+from modelight.engine.loading import shapes, trial
+from modelight.engine.loading.pieces import Piece, refuse
+from modelight.engine.loading.shapes import Guess
+from modelight.protocol import Clause, Noise
+
+_BATCH = 2
+"""Samples of a trial: batch norm in train mode takes no fewer."""
+_LAYERS = 3
+_LARGEST = 2**30
+_DEFAULT_VOCABULARY = 100
+
+
+def draw(
+    source: Noise,
+    model: nn.Module,
+    like: Piece | None,
+    device: torch.device,
+    progress: ReportProgress,
+    should_stop: ShouldStop,
+) -> Piece:
+    """Noise for the model: like the samples of ``like``, of the shape asked for, or of a guessed one.
+
+    Raises:
+        EngineError: kind ``input``, if no shape is known and none that was tried works; ``cancelled``.
+    """
+    if source.samples < 1:
+        raise refuse("Noise needs at least one sample.")
+    if source.samples * math.prod(source.shape) > _LARGEST or any(size < 1 for size in source.shape):
+        raise refuse(
+            f"Noise of shape {source.samples} × {list(source.shape)} cannot be made: give positive, smaller sizes."
+        )
+    generator = torch.Generator().manual_seed(source.seed)
+    if like is not None and like.splittable:
+        return _like(source, model, like, generator)
+    if source.shape:
+        tensor, notes = _fill(source, source.shape, _vocabulary(model), generator)
+        return _piece(source, model, tensor, notes)
+    guess = _guess(model, device, progress, should_stop)
+    tensor, notes = _fill(source, guess.shape, guess.vocabulary, generator)
+    guessed = Clause("shape-guessed", {"shape": [float(size) for size in guess.shape], "why": guess.why})
+    return _piece(source, model, tensor, [guessed, *notes])
+
+
+def _piece(source: Noise, model: nn.Module, tensor: torch.Tensor, notes: list[Clause]) -> Piece:
+    args, kwargs = _arguments(model, tensor)
+    none, noise = (None,) * source.samples, ("noise",) * source.samples
+    return Piece(args, kwargs, source.samples, True, none, noise, is_noise=True, notes=tuple(notes))
+
+
+def _arguments(model: nn.Module, tensor: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional, unless the model names its main input (``main_input_name`` of transformers)."""
+    name = getattr(model, "main_input_name", None)
+    if isinstance(name, str) and name in inspect.signature(model.forward).parameters:
+        return (), {name: tensor}
+    return (tensor,), {}
+
+
+def _like(source: Noise, model: nn.Module, like: Piece, generator: torch.Generator) -> Piece:
+    """Noise in the form of given samples: floats are drawn, tokens too; masks, types and other whole tensors are kept."""
+    names = [name for name, tensor in like.tensors() if _is_per_sample(tensor, like)]
+    main = _main(like, names)
+    notes: list[Clause] = []
+    kept: list[str] = []
+    order = iter(name for name, _ in like.tensors())
+
+    def replace_one(tensor: torch.Tensor) -> torch.Tensor:
+        name = next(order)
+        if name not in names:
+            return tensor
+        shape = source.shape if name == main and source.shape else tuple(tensor.shape[1:])
+        if tensor.is_floating_point() and source.distribution != "tokens":
+            drawn, _ = _fill(source, shape, None, generator)
+            return drawn.to(tensor.dtype)
+        if name == main:
+            drawn, told = _fill(source, shape, _vocabulary(model) or _range(tensor), generator)
+            notes.extend(told)
+            return drawn.to(tensor.dtype)
+        kept.append(name)
+        return tensor[torch.arange(source.samples) % tensor.shape[0]]
+
+    drawn = like.map(replace_one)
+    if kept:
+        notes.append(Clause("noise-kept", {"names": list(kept)}))
+    args, kwargs = drawn.args, drawn.kwargs
+    none, noise = (None,) * source.samples, ("noise",) * source.samples
+    return Piece(args, kwargs, source.samples, True, none, noise, is_noise=True, notes=tuple(notes))
+
+
+def _is_per_sample(tensor: torch.Tensor, piece: Piece) -> bool:
+    return tensor.dim() > 0 and tensor.shape[0] == piece.samples
+
+
+def _main(like: Piece, names: list[str]) -> str:
+    """The tensor that carries the content: the first of floats, else ``input_ids`` or the first of integers."""
+    tensors = [(name, tensor) for name, tensor in like.tensors() if name in names]
+    floats = [name for name, tensor in tensors if tensor.is_floating_point() and "mask" not in name]
+    tokens = [name for name, _ in tensors if name.endswith("input_ids")]
+    return (floats or tokens or [name for name, _ in tensors])[0]
+
+
+def _range(tensor: torch.Tensor) -> int:
+    return int(tensor.max()) + 1
+
+
+def _vocabulary(model: nn.Module) -> int | None:
+    """How many tokens there are, if the model begins with an embedding."""
+    layer = shapes.first_layer(model)
+    return layer.num_embeddings if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) else None
+
+
+def _fill(
+    source: Noise, shape: tuple[int, ...], vocabulary: int | None, generator: torch.Generator
+) -> tuple[torch.Tensor, list[Clause]]:
+    """Draw ``samples`` samples; a model of tokens gets tokens, whatever was asked, with a note."""
+    size = (source.samples, *shape)
+    if vocabulary is not None or source.distribution == "tokens":
+        asked = source.distribution == "tokens" and source.high > 1
+        low, high = (int(source.low), int(source.high)) if asked else (0, vocabulary or _DEFAULT_VOCABULARY)
+        if vocabulary is not None:
+            high = min(high, vocabulary)
+        if high <= low:
+            raise refuse(f"Tokens from {low} up to {high} cannot be drawn: the upper bound must be larger.")
+        tokens = torch.randint(low, high, size, generator=generator)
+        return tokens, [Clause("noise-tokens", {"low": low, "high": high - 1})]
+    if source.distribution == "constant":
+        return torch.full(size, source.low), []
+    if source.distribution == "uniform":
+        return torch.rand(size, generator=generator) * (source.high - source.low) + source.low, []
+    return torch.randn(size, generator=generator), []
+
+
+def _guess(model: nn.Module, device: torch.device, progress: ReportProgress, should_stop: ShouldStop) -> Guess:
+    """The first shape that the model, as it stands, takes.
+
+    Each trial also tells which layer is called first, which need not be the one registered first: then that one is asked.
+    """
+    tried_on = _stand_in(model)
+    layer = shapes.first_layer(model)
+    asked: list[nn.Module] = []
+    last: Exception | None = None
+    for _ in range(_LAYERS):
+        if layer is None or any(layer is earlier for earlier in asked):
+            break
+        asked.append(layer)
+        found, called, last = _try(shapes.guesses(layer, model), tried_on, device, progress, should_stop, layer)
+        if found is not None:
+            return found
+        layer = called
+    found, _, failure = _try(shapes.generic(), tried_on, device, progress, should_stop, None)
+    if found is not None:
+        return found
+    raise _no_guess(model, last or failure)
+
+
+def _try(
+    guesses: Iterator[Guess],
+    model: nn.Module,
+    device: torch.device,
+    progress: ReportProgress,
+    should_stop: ShouldStop,
+    layer: nn.Module | None,
+) -> tuple[Guess | None, nn.Module | None, Exception | None]:
+    """(the guess that works, the leaf that was called first if it is another one that says more, the last failure)"""
+    failure: Exception | None = None
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    for guess in islice(guesses, 24):
+        progress(Clause("trying-shape", {"shape": [float(size) for size in guess.shape]}), None)
+        generator = torch.Generator().manual_seed(0)
+        tensor, _ = _fill(Noise(samples=_BATCH), guess.shape, guess.vocabulary, generator)
+        tensor = tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        outcome = trial.attempt(model, *_arguments(model, tensor), should_stop)
+        if outcome.error is None:
+            return guess, None, None
+        failure = outcome.error
+        first = outcome.first
+        if layer is not None and first is not None and type(first) is not type(layer) and _says_more(first, model):
+            return None, first, failure
+    return None, None, failure
+
+
+def _says_more(layer: nn.Module, model: nn.Module) -> bool:
+    return next(shapes.guesses(layer, model), None) is not None
+
+
+def _stand_in(model: nn.Module) -> nn.Module:
+    """A lazy model takes its shapes from its first run: a guess must not decide them, so a copy is tried."""
+    if not any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+        return model
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise refuse("This model has lazy layers, so no shape can be tried: give the shape of one sample.") from error
+
+
+def _no_guess(model: nn.Module, failure: Exception | None) -> EngineError:
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        parameters = inspect.Signature().parameters.values()
+    required = [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    name = type(model).__name__
+    if len(required) > 1:
+        message = (
+            f"{name}.forward needs {', '.join(required)}: write a function example_input() that returns a dict of these, "
+            "or load them from a file."
+        )
+    else:
+        words = str(failure).strip().splitlines()[:1] if failure is not None else []
+        last = f" (the last one failed with “{words[0]}”)" if words else ""
+        message = f"No shape that was tried fits {name}{last}: give the shape of one sample, or write example_input()."
+    error = refuse(message)
+    error.__cause__ = failure
+    return error

@@ -1,0 +1,260 @@
+"""Opening a model: build what the spec names, load its checkpoint, take its example."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from modelight.engine.batches import Inputs
+from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
+from modelight.engine.loading import checkpoint, inputs, sources, spec
+from modelight.engine.loading.pieces import Piece, piece_of, refuse
+from modelight.engine.loading.spec import Resolved, Spec
+from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that stands ready, as its own code and the checkpoint left it."""
+
+    module: nn.Module
+    name: str
+    """The file's stem or the module's last part."""
+    source: ModuleType | None
+    report: LoadReport | None
+    checkpoint_buffers: dict[str, torch.Tensor]
+    """Copies of the buffers as they were after loading (without a checkpoint: after construction)."""
+    classes: tuple[str, ...]
+    device: torch.device
+    offered: Piece | None = None
+    """All that ``example_input()`` gave."""
+    example: tuple[Inputs, InputInfo] | None = None
+    """The same, ready to run."""
+    example_problem: Clause | None = None
+    """Why there is no example although the file offers one."""
+
+
+def open_model(
+    command: Open, *, progress: ReportProgress = no_progress, should_stop: ShouldStop = never_stop
+) -> OpenModel:
+    """Import, build, load and move a model. The modes are exactly those in which the user's code left it.
+
+    Raises:
+        EngineError: kind ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``, ``memory`` or ``cancelled``.
+    """
+    parsed = spec.parse(command.spec)
+    device = _device(command.device)
+    progress(Clause("importing", {"what": parsed.file or parsed.module}), None)
+    resolved = spec.resolve(parsed, command.directory)
+    _check(should_stop)
+    progress(Clause("building", {"what": parsed.attribute}), None)
+    seed(command.seed)
+    module = build(resolved)
+    _check(should_stop)
+    path = _checkpoint_path(command, resolved.source)
+    report = None
+    if path is not None:
+        report = checkpoint.load_into(module, path, progress=progress, trust=command.trust, key=command.key)
+    _check(should_stop)
+    model = OpenModel(
+        module=_move(module, device),
+        name=parsed.name,
+        source=resolved.source,
+        report=report,
+        checkpoint_buffers=copy_buffers(module),
+        classes=_classes(resolved.source),
+        device=device,
+    )
+    seed(command.seed)
+    return _with_example(model, progress, should_stop)
+
+
+def load_checkpoint(
+    model: OpenModel,
+    path: str,
+    *,
+    trust: bool = False,
+    key: str = "",
+    progress: ReportProgress = no_progress,
+) -> OpenModel:
+    """Load another checkpoint into an open model. If that fails, the model is as it was."""
+    report = checkpoint.load_into(model.module, path, progress=progress, trust=trust, key=key)
+    return replace(model, report=report, checkpoint_buffers=copy_buffers(model.module))
+
+
+def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of all buffers by name, under each name of a shared module; lazy ones have nothing to copy yet."""
+    named = module.named_buffers(remove_duplicate=False)
+    return {name: buffer.detach().clone() for name, buffer in named if not is_lazy(buffer)}
+
+
+def seed(value: int) -> None:
+    """Seed torch, numpy and Python: some models draw their weights or masks from the other two."""
+    torch.manual_seed(value)
+    np.random.seed(value % 2**32)
+    random.seed(value)
+
+
+def build(resolved: Resolved) -> nn.Module:
+    """The module that a resolved spec names: built, or taken as it is.
+
+    Raises:
+        EngineError: kind ``spec`` if the thing builds no module, ``build`` if its code failed, ``memory``.
+    """
+    target, parsed = resolved.target, resolved.spec
+    if isinstance(target, nn.Module):
+        if parsed.called:
+            raise EngineError(
+                f"{parsed.attribute} is a model already, not something that builds one: leave the parentheses out.",
+                kind="spec",
+            )
+        return target
+    if not callable(target):
+        kind = type(target).__name__
+        raise EngineError(f"{parsed.attribute} is a {kind}, which builds no model{_offered(resolved)}.", kind="spec")
+    built = _guarded(lambda: target(*parsed.args, **parsed.kwargs), target, parsed)
+    if not isinstance(built, nn.Module):
+        raise EngineError(_no_module(built, resolved), kind="build")
+    return built
+
+
+def _guarded(construct: Callable[[], Any], target: Any, parsed: Spec) -> Any:
+    what = parsed.attribute
+    try:
+        return construct()
+    except Cancelled:
+        raise
+    except SystemExit as error:
+        raise EngineError(f"{what} called sys.exit() instead of returning a model.", kind="build") from error
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
+    except TypeError as error:
+        hint = _signature(target) if _is_about_arguments(error) else ""
+        raise EngineError(f"{what} could not be built: {error}{sources.place(error)}.{hint}", kind="build") from error
+    except Exception as error:
+        if "can't allocate memory" in str(error):
+            raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
+        problem = f"{type(error).__name__}: {error}{sources.place(error)}"
+        raise EngineError(f"{what} could not be built: {problem}", kind="build") from error
+
+
+def _is_about_arguments(error: TypeError) -> bool:
+    return "argument" in str(error)
+
+
+def _signature(target: Any) -> str:
+    try:
+        parameters = inspect.signature(target)
+    except (TypeError, ValueError):
+        return ""
+    name = getattr(target, "__name__", "it")
+    shown = parameters.replace(return_annotation=inspect.Signature.empty)
+    return f" Its arguments are {name}{shown}: write them after the name, as literals."
+
+
+def _no_module(built: Any, resolved: Resolved) -> str:
+    what = resolved.spec.attribute
+    if isinstance(built, (tuple, list)) and any(isinstance(item, nn.Module) for item in built):
+        return (
+            f"{what} returned {len(built)} things, a model among them: write a function that returns the model alone."
+        )
+    kind = "nothing" if built is None else f"a {type(built).__name__}"
+    return f"{what} returned {kind}, not a torch.nn.Module{_offered(resolved)}."
+
+
+def _offered(resolved: Resolved) -> str:
+    names = [name for name in spec.offers(resolved.source) if name != resolved.spec.attribute][:8]
+    return f"; {resolved.spec.file or resolved.spec.module} offers {', '.join(names)}" if names else ""
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        words = str(error).strip().splitlines()[0]
+        raise EngineError(f"The device “{name}” cannot be used here: {words}", kind="build") from error
+    return device
+
+
+def _move(module: nn.Module, device: torch.device) -> nn.Module:
+    if device.type == "cpu":
+        return module
+    try:
+        return module.to(device)
+    except torch.OutOfMemoryError as error:
+        raise EngineError(
+            f"The model does not fit into the memory of {device}: choose the device cpu, or free memory there.",
+            kind="memory",
+        ) from error
+    except Exception as error:
+        raise EngineError(f"The model cannot be moved to {device}: {error}", kind="build") from error
+
+
+def _checkpoint_path(command: Open, source: ModuleType) -> str | None:
+    if command.checkpoint:
+        return str(Path(command.directory or ".", Path(command.checkpoint).expanduser()))
+    offered = getattr(source, "CHECKPOINT", None)
+    if not isinstance(offered, (str, os.PathLike)):
+        return None
+    return str(Path(getattr(source, "__file__", None) or ".").parent / Path(offered))
+
+
+def _classes(source: ModuleType) -> tuple[str, ...]:
+    names = getattr(source, "CLASSES", ())
+    return tuple(str(name) for name in names) if isinstance(names, (list, tuple)) else ()
+
+
+def _check(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise Cancelled()
+
+
+def _with_example(model: OpenModel, progress: ReportProgress, should_stop: ShouldStop) -> OpenModel:
+    """Take the file's ``example_input()``; what goes wrong in it is told, and the model opens all the same."""
+    try:
+        offered = _offered_example(model)
+        if offered is None:
+            return model
+        model = replace(model, offered=offered)
+        ready = inputs.prepare([Example()], model, progress=progress, should_stop=should_stop)
+    except Cancelled:
+        raise
+    except EngineError as error:
+        return replace(model, offered=None, example_problem=Clause("example-failed", {"error": str(error)}))
+    return replace(model, example=ready)
+
+
+def _offered_example(model: OpenModel) -> Piece | None:
+    """``example_input()`` of the file, else what Lightning and transformers models offer as an example."""
+    function = getattr(model.source, "example_input", None)
+    if callable(function):
+        return piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
+    for name in ("example_input_array", "dummy_inputs"):
+        value = inputs.call(lambda name=name: getattr(model.module, name, None), name)
+        if value is not None:
+            piece = piece_of(value, what=name)
+            return replace(piece, notes=(Clause("example-from-model", {"name": name}),))
+    return None
+
+
+def _labels(source: ModuleType | None) -> list[int | None]:
+    function = getattr(source, "example_labels", None)
+    if not callable(function):
+        return []
+    found = inputs.call(function, "example_labels()")
+    try:
+        return [None if label is None else int(label) for label in found]
+    except (TypeError, ValueError) as error:
+        raise refuse("example_labels() must return one whole number per sample.") from error

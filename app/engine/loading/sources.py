@@ -1,0 +1,200 @@
+"""Importing the user's code: by module name, or a file under its own stem, so that siblings, pickling and spawn work."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+import tokenize
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from modelight.engine.errors import EngineError
+
+_ALIAS = "modelight_user_"
+_user_modules: set[str] = set()
+"""Names of modules that user code brought in from the user's folders: forgotten before the next file is imported."""
+_folders: list[str] = []
+"""What this loader put on the import path for the last import."""
+
+
+def import_module(name: str, directory: str = "") -> ModuleType:
+    """Import an installed module, or one in ``directory``.
+
+    Raises:
+        EngineError: kind ``spec`` if there is no such module, ``import`` if its code failed.
+    """
+    _use_folders([str(Path(directory or ".").resolve())])
+    importlib.invalidate_caches()
+    with _importing(name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise EngineError(_no_module(name, error.name, directory), kind="spec") from error
+
+
+def import_file(path: str, directory: str = "") -> ModuleType:
+    """Import a Python file anew, under its stem; its folder and ``directory`` come first on the import path.
+
+    A file of a package that uses relative imports is imported under its full package name. A stem that an installed
+    or loaded module already has is not taken from it: such a file gets a name of its own.
+
+    Raises:
+        EngineError: kind ``spec`` if there is no such file, ``import`` if its code failed.
+    """
+    file = _find(path, directory)
+    _forget_user_modules()
+    package = _package_root(file) if _has_relative_imports(file) else None
+    folder = package or file.parent
+    _use_folders(list(dict.fromkeys([str(folder), str(Path(directory or ".").resolve())])))
+    importlib.invalidate_caches()
+    if package is not None:
+        with _importing(str(file)):
+            return importlib.import_module(".".join(file.relative_to(package).with_suffix("").parts))
+    return _execute(file)
+
+
+def _find(path: str, directory: str) -> Path:
+    file = Path(directory or ".", Path(path).expanduser()).resolve()
+    if file.is_file():
+        return file
+    if file.is_dir():
+        raise EngineError(f"{path} is a folder: name the .py file in it that builds the model.", kind="spec")
+    names = [entry.name for entry in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    near = difflib.get_close_matches(file.name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "check the path."
+    raise EngineError(f"There is no file {file}; {hint}", kind="spec")
+
+
+def _execute(file: Path) -> ModuleType:
+    name = file.stem if _is_free(file) else f"{_ALIAS}{file.stem}"
+    # Named outright, so that a file without the .py suffix runs as well.
+    loader = importlib.machinery.SourceFileLoader(name, str(file))
+    found = importlib.util.spec_from_loader(name, loader)
+    assert found is not None  # a loader given by hand always yields a spec
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        with _importing(str(file)):
+            loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _is_free(file: Path) -> bool:
+    """Whether importing the file under its stem takes the name from nothing else."""
+    stem = file.stem
+    if not stem.isidentifier() or stem in sys.modules or stem in sys.stdlib_module_names:
+        return False
+    try:
+        found = importlib.util.find_spec(stem)
+    except (ImportError, ValueError):
+        return True
+    return found is None or found.origin is None or Path(found.origin) == file
+
+
+def _has_relative_imports(file: Path) -> bool:
+    try:
+        with tokenize.open(file) as stream:
+            tree = ast.parse(stream.read())
+    except (SyntaxError, ValueError, UnicodeDecodeError, RecursionError):
+        return False  # the import itself says what is wrong
+    return any(isinstance(node, ast.ImportFrom) and node.level > 0 for node in ast.walk(tree))
+
+
+def _package_root(file: Path) -> Path | None:
+    """The folder that holds the outermost package of the file; None where the file lies in no package."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return None if folder == file.parent else folder
+
+
+def _use_folders(folders: list[str]) -> None:
+    for folder in _folders:
+        if folder in sys.path:
+            sys.path.remove(folder)  # the first one, which is ours
+    _folders[:] = folders
+    sys.path[:0] = folders
+
+
+def _forget_user_modules() -> None:
+    for name in _user_modules:
+        sys.modules.pop(name, None)
+    _user_modules.clear()
+
+
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    """Remember which modules of the user come in, and phrase what goes wrong."""
+    before = set(sys.modules)
+    try:
+        yield
+    except EngineError:
+        raise
+    except SystemExit as error:
+        raise EngineError(
+            f"{what} called sys.exit({error.code if error.code is not None else ''}) while it was imported: put what "
+            'runs the program under if __name__ == "__main__".',
+            kind="import",
+        ) from error
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            f"{what} imports “{error.name}”, which is not installed in this Python ({sys.executable}){place(error)}.",
+            kind="import",
+        ) from error
+    except Exception as error:
+        raise EngineError(
+            f"{what} could not be imported: {type(error).__name__}: {error}{place(error)}.", kind="import"
+        ) from error
+    finally:
+        _user_modules.update(name for name in set(sys.modules) - before if _is_users(name))
+
+
+def _is_users(name: str) -> bool:
+    """Whether a module lies in the folders that were put on the path, and not in an environment inside them."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None or name.partition(".")[0] == "modelight":
+        return False
+    path = Path(file)
+    if "site-packages" in path.parts or "dist-packages" in path.parts:
+        return False
+    return any(path.is_relative_to(folder) for folder in _folders)
+
+
+def place(error: BaseException) -> str:
+    """`` (file.py:12)``: the innermost place of an error in the user's code, or nothing."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_interest(frame.filename)]
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+
+
+def _is_of_interest(file: str) -> bool:
+    """Not this loader's own frames, nor those of the import machinery."""
+    return "importlib" not in file and Path(file).parent != Path(__file__).parent
+
+
+def _no_module(name: str, missing: str, directory: str) -> str:
+    here = Path(directory or ".").resolve()
+    if (here / f"{name.replace('.', '/')}.py").is_file():
+        return f"{name} cannot be imported from {here}; name the file instead: {name.replace('.', '/')}.py:…"
+    parent = missing.rpartition(".")[0]
+    near = difflib.get_close_matches(missing, list(sys.modules) if not parent else _submodules(parent), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "install it, or name a .py file."
+    return f"There is no module named “{missing}” in this Python or in {here}; {hint}"
+
+
+def _submodules(package: str) -> list[str]:
+    import pkgutil
+
+    path = getattr(sys.modules.get(package), "__path__", [])
+    return [f"{package}.{entry.name}" for entry in pkgutil.iter_modules(path)]

@@ -1,0 +1,119 @@
+"""Inputs from tensor files: ``.pt``, ``.npy``, ``.npz`` and ``.safetensors``, never pickled objects."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+
+from modelight.engine.errors import EngineError
+from modelight.engine.loading.pieces import Piece, piece_of, refuse, select
+from modelight.protocol import FromFile
+
+LABELS = ("labels", "label", "y", "target", "targets")
+
+
+def read(source: FromFile, directory: str, parameters: set[str]) -> Piece:
+    """The samples of a file.
+
+    A file of several tensors: ``key`` names the one to take; else one named like labels gives the labels, those named like arguments of
+    forward (``parameters``) are keyword arguments, and a single one that is left is the positional argument.
+
+    Raises:
+        EngineError: kind ``input``.
+    """
+    path = Path(directory or ".", Path(source.path).expanduser())
+    if not path.is_file():
+        raise refuse(f"There is no file {path}.")
+    content = _content(path)
+    labels: tuple[int | None, ...] = ()
+    if isinstance(content, Mapping):
+        content, labels = _sorted_out(content, source.key, parameters, path.name)
+    elif source.key:
+        raise refuse(f"{path.name} holds one tensor without a name, so it has no “{source.key}”.")
+    if not isinstance(content, (torch.Tensor, np.ndarray, Mapping, tuple)):
+        raise refuse(f"{path.name} holds a {type(content).__name__}, not tensors.")
+    piece = piece_of(content, labels, path.name)
+    captions = tuple(f"{path.stem} {caption}" for caption in piece.captions) if piece.samples > 1 else (path.stem,)
+    return select(replace(piece, captions=captions), source.samples, path.name)
+
+
+def _content(path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix not in (".pt", ".pth", ".npy", ".npz", ".safetensors"):
+        raise refuse(f"{path.name} is no tensor file: .pt, .npy, .npz and .safetensors are read.")
+    try:
+        if suffix == ".safetensors":
+            with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        if suffix in (".pt", ".pth"):
+            return torch.load(str(path), map_location="cpu", weights_only=True)
+        return _numpy(path)
+    except EngineError:
+        raise
+    except MemoryError as error:
+        raise refuse(f"{path.name} does not fit into memory.") from error
+    except pickle.UnpicklingError as error:
+        raise refuse(
+            f"{path.name} holds more than tensors, and pickled objects are never read as input: save the tensors alone."
+        ) from error
+    except Exception as error:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise refuse(f"{path.name} cannot be read: {words}") from error
+
+
+def _numpy(path: Path) -> Any:
+    if path.suffix.lower() == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > 2**33:
+                raise refuse(f"{path.name} unpacks to more than 8 GiB: it is refused.")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: _native(arrays[key], key) for key in arrays.files}
+    return _native(np.load(path, allow_pickle=False), path.name)
+
+
+def _native(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """The array in this machine's byte order: torch takes no other."""
+    if array.dtype.kind not in "biufc":
+        raise refuse(f"{name} holds {array.dtype}, not numbers.")
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(array.shape)
+
+
+def _sorted_out(
+    content: Mapping[Any, Any], key: str, parameters: set[str], file: str
+) -> tuple[Any, tuple[int | None, ...]]:
+    """(the argument or the keyword arguments, the labels)"""
+    tensors = {str(name): value for name, value in content.items()}
+    if key:
+        if key not in tensors:
+            raise refuse(f"{file} has no “{key}”; it has {', '.join(tensors) or 'nothing'}.")
+        return tensors[key], _labels(tensors, key, parameters)
+    labels = _labels(tensors, "", parameters)
+    rest = {name: value for name, value in tensors.items() if name not in _label_names(tensors, parameters)}
+    keywords = {name: value for name, value in rest.items() if name in parameters}
+    if keywords:
+        return keywords, labels
+    if len(rest) == 1:
+        return next(iter(rest.values())), labels
+    raise refuse(f"{file} holds several tensors ({', '.join(rest) or 'none'}): name the one to take.")
+
+
+def _label_names(tensors: Mapping[str, Any], parameters: set[str]) -> list[str]:
+    """Names that mean labels; in a file that holds nothing else they are the input, and an argument of forward stays one."""
+    names = [name for name in tensors if name.lower() in LABELS]
+    return names if len(names) < len(tensors) else []
+
+
+def _labels(tensors: Mapping[str, Any], taken: str, parameters: set[str]) -> tuple[int | None, ...]:
+    for name in _label_names(tensors, parameters):
+        values = torch.as_tensor(tensors[name])
+        if name != taken and values.dim() == 1 and not values.is_floating_point() and not values.is_complex():
+            return tuple(int(value) for value in values)
+    return ()
