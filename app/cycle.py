@@ -59,7 +59,8 @@ class Cycle(QObject):
         self.was_live = False
         self.stale = False
         """The state has changed since the last run, and nobody has run it."""
-        self._run_ms: float | None = None
+        self.run_ms: float | None = None
+        """How long the last single run of the whole input took, in milliseconds."""
         self._done_repeats = 0
         self._clock = QElapsedTimer()
         self._pace = QTimer(self, singleShot=True)
@@ -89,7 +90,7 @@ class Cycle(QObject):
         setup = self._session.setup
         if setup is None or setup.keep_updates:
             return False  # A run that moves the statistics is for the person to ask for.
-        return self._run_ms is None or self._run_ms < AUTOMATIC_MS
+        return self.run_ms is None or self.run_ms < AUTOMATIC_MS
 
     def begin(self) -> None:
         """*Run*: everything that belongs to the present state."""
@@ -182,7 +183,7 @@ class Cycle(QObject):
         assert setup is not None
         if setup.keep_updates:
             return None  # Each would move the statistics further; that is for the person to ask for.
-        repeats = min(REPEATS - 1, int(BURST_MS / max(self._run_ms or 0.0, 1e-3)))
+        repeats = min(REPEATS - 1, int(BURST_MS / max(self.run_ms or 0.0, 1e-3)))
         return self._run(setup.seed + 1, repeats) if repeats > 0 else None
 
     def _other_mode(self) -> p.Command | None:
@@ -215,7 +216,7 @@ class Cycle(QObject):
         )
 
     def _affordable(self, runs: int) -> bool:
-        return self._run_ms is not None and self._run_ms * runs < 5 * BURST_MS
+        return self.run_ms is not None and self.run_ms * runs < 5 * BURST_MS
 
     # ------------------------------------------------------------------------------------------------------- answers
 
@@ -247,7 +248,7 @@ class Cycle(QObject):
     def _show(self, event: p.Event) -> None:
         if isinstance(event, p.Frame):
             if event.repeats == 1:
-                self._run_ms = event.milliseconds * max(1, event.forwards)
+                self.run_ms = event.milliseconds * max(1, event.forwards)
             if event.force is not None:
                 self.contrast.emit(event)
             else:

@@ -1,0 +1,43 @@
+"""What a Python file offers to be opened, read from its syntax alone: nothing of it is run in the window process."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+MAX_BYTES = 4_000_000
+
+
+def callables(path: Path) -> list[str]:
+    """Names of the classes and functions at the file's top level that can be called without arguments.
+
+    ``build`` first, then what looks like a module class, then the rest. A file that cannot be read offers nothing.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return []
+        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [(_rank(node), node.name) for node in tree.body if _is_open_to_all(node)]
+    return [name for _, name in sorted(found, key=lambda item: item[0])]
+
+
+def _is_open_to_all(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ClassDef):
+        inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+        return not node.name.startswith("_") and all(_required(init) <= 1 for init in inits)
+    return isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _required(node) == 0
+
+
+def _required(function: ast.FunctionDef) -> int:
+    arguments = function.args
+    keywords = sum(default is None for default in arguments.kw_defaults)
+    return len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults) + keywords
+
+
+def _rank(node: ast.stmt) -> int:
+    if isinstance(node, ast.ClassDef):
+        bases = [ast.unparse(base) for base in node.bases]
+        return 1 if any("Module" in base for base in bases) else 2
+    return 0 if getattr(node, "name", "") == "build" else 3
