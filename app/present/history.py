@@ -1,0 +1,121 @@
+"""The runs that the pages look back on: the last ones as things stand, and those of the other mode before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from modelight.protocol import Frame
+from modelight.widgets.modes import Mode
+
+LIMIT = 64
+"""How many runs are looked back on."""
+
+
+def mode_of(frame: Frame) -> Mode:
+    """The mode that the modules were in during the run."""
+    if frame.train and frame.eval:
+        return "mixed"
+    return "train" if frame.train else "eval"
+
+
+class RunHistory:
+    """Frames of the same model, input, flags and grad mode, newest last.
+
+    A run with a seed that was seen already repeats that run: it takes its place and adds no evidence. When the flags
+    change, the frames are set aside as what was *before* under their mode; the pages show them as ghosts.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._frames: list[Frame] = []
+        self._aside: dict[Mode, list[Frame]] = {}
+
+    def add(self, frame: Frame) -> None:
+        """Take a frame in. A frame of a forced mode is set aside under that mode: it is not the present state."""
+        if frame.force is not None:
+            self._aside[mode_of(frame)] = [frame]
+            return
+        if self._frames and _conditions(frame) != _conditions(self._frames[-1]):
+            if _outside(frame) != _outside(self._frames[-1]):
+                self._aside.clear()
+            self._set_aside()
+        if self._frames and _moved(self._frames[-1]):
+            # Kept updates changed the weights or buffers: what came before answers for another model.
+            self._frames.clear()
+            self._aside.clear()
+        seeds = _seeds(frame)
+        self._frames = [*(old for old in self._frames if not _seeds(old) & seeds), frame]
+        while len(self._frames) > 1 and self.runs - self._frames[0].repeats >= self._limit:
+            self._frames.pop(0)
+
+    def flags_changed(self) -> None:
+        """Another state of the flags: the present frames become what was before."""
+        self._set_aside()
+
+    def grad_mode_changed(self) -> None:
+        """Another grad mode: runs under it are counted anew; what was before in the other mode stays."""
+        self._frames.clear()
+
+    def clear(self) -> None:
+        """Another model, checkpoint or input: nothing seen so far can be compared."""
+        self._frames.clear()
+        self._aside.clear()
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Frames under the present conditions, oldest first."""
+        return tuple(self._frames)
+
+    @property
+    def newest(self) -> Frame | None:
+        """The latest frame under the present conditions."""
+        return self._frames[-1] if self._frames else None
+
+    @property
+    def runs(self) -> int:
+        """How many different runs the frames hold."""
+        return sum(frame.repeats for frame in self._frames)
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode of the present frames."""
+        return mode_of(self._frames[-1]) if self._frames else None
+
+    def before(self) -> tuple[Mode | None, tuple[Frame, ...]]:
+        """The frames of the other mode (or, of several, those set aside last), and which mode that was."""
+        for mode in _others(self.mode, reversed(self._aside)):
+            if mode in self._aside:
+                return mode, tuple(self._aside[mode])
+        return None, ()
+
+    def _set_aside(self) -> None:
+        if self._frames:
+            mode = mode_of(self._frames[-1])
+            self._aside.pop(mode, None)
+            self._aside[mode] = self._frames
+        self._frames = []
+
+
+def _others(mode: Mode | None, latest_first: Iterable[Mode]) -> Iterator[Mode]:
+    """Modes to look for as *before*: the opposite one first, then the latest that is not the present one."""
+    if mode == "train":
+        yield "eval"
+    elif mode == "eval":
+        yield "train"
+    yield from (other for other in list(latest_first) if other != mode)
+
+
+def _seeds(frame: Frame) -> set[int]:
+    return set(range(frame.seed, frame.seed + frame.repeats))
+
+
+def _outside(frame: Frame) -> tuple[object, ...]:
+    return frame.batch, frame.samples
+
+
+def _conditions(frame: Frame) -> tuple[object, ...]:
+    return frame.batch, frame.samples, frame.grad_mode, frame.train, frame.eval
+
+
+def _moved(frame: Frame) -> bool:
+    return frame.ledger.kept and bool(frame.ledger.parameters or frame.ledger.buffers)
