@@ -148,7 +148,7 @@ class CheckBox(KeyboardFocus, QCheckBox):
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
-        self.setFont(theme.font(13))
+        self.setFont(theme.font(12))
 
     def sizeHint(self) -> QSize:
         return QSize(round(QFontMetricsF(self.font()).horizontalAdvance(self.text())) + 24, 22)

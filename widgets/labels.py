@@ -64,6 +64,11 @@ class ElidedLabel(QWidget):
         self._show_whole_where_cut()
         self.update()
 
+    def set_tone(self, tone: str) -> None:
+        """Write in another tone."""
+        self._tone = tone
+        self.update()
+
     def sizeHint(self) -> QSize:
         metrics = QFontMetricsF(self.font())
         return QSize(int(metrics.horizontalAdvance(self._text)) + 2, int(metrics.height()) + 1)

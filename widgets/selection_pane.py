@@ -1,0 +1,104 @@
+"""The foot of the tree: the selected module's five axes, one line each, always in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from modelight.widgets.labels import ElidedLabel
+from modelight.widgets.lamp import LampState, paint_lamp
+
+
+@dataclass(frozen=True)
+class SelectionLine:
+    """One axis: its name, and what it is set to. ``tone`` is the token of the value's words."""
+
+    name: str
+    value: str
+    tone: str = "text"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is said of the selected module."""
+
+    title: str
+    caption: str = ""
+    lamp: LampState = "none"
+    quiet: bool = False
+    lines: Sequence[SelectionLine] = ()
+
+
+class LampLabel(QWidget):
+    """A lamp by itself, 12 × 12."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state: LampState = "none"
+        self._quiet = False
+        self.setFixedSize(12, 12)
+
+    def set_state(self, state: LampState, quiet: bool = False) -> None:
+        """Show this lamp."""
+        self._state, self._quiet = state, quiet
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        paint_lamp(QPainter(self), QPointF(6, 6), self._state, self._quiet)
+
+
+class SelectionPane(QWidget):
+    """Shows a :class:`Selection`. Room for six lines is kept, so that the tree above never jumps."""
+
+    ROWS = 6
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("selection-pane")
+        self._lamp = LampLabel()
+        self._title = ElidedLabel(13, 600, elide=Qt.TextElideMode.ElideMiddle)
+        self._caption = ElidedLabel(12, tone="text2")
+        self._names = [ElidedLabel(12, tone="text2") for _ in range(self.ROWS)]
+        self._values = [ElidedLabel(12) for _ in range(self.ROWS)]
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 13, 12, 8)
+        column.setSpacing(8)
+        column.addLayout(self._head())
+        column.addLayout(self._grid())
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def set_selection(self, selection: Selection | None) -> None:
+        """Show a module; None empties the pane."""
+        shown = selection or Selection("")
+        self._lamp.set_state(shown.lamp, shown.quiet)
+        self._title.setText(shown.title)
+        self._caption.setText(shown.caption)
+        for number, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
+            line = shown.lines[number] if number < len(shown.lines) else SelectionLine("", "")
+            name.setText(line.name)
+            value.set_tone(line.tone)
+            value.setText(line.value)
+
+    def _head(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self._lamp)
+        row.addWidget(self._title)
+        row.addWidget(self._caption, 1)
+        return row
+
+    def _grid(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(0)
+        grid.setVerticalSpacing(0)
+        grid.setColumnMinimumWidth(0, 112)
+        grid.setColumnStretch(1, 1)
+        for number in range(self.ROWS):
+            grid.setRowMinimumHeight(number, 22)
+            grid.addWidget(self._names[number], number, 0)
+            grid.addWidget(self._values[number], number, 1)
+        return grid

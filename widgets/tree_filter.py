@@ -1,0 +1,80 @@
+"""Which rows of the module tree are shown: those that match, and the way up to them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QAbstractItemModel, QObject, QSortFilterProxyModel
+
+from modelight.widgets.tree_model import Index, Node, TreeModel
+
+
+class TreeFilter(QSortFilterProxyModel):
+    """Keeps rows whose path or type holds all words of a text, and optionally only those that react to mode.
+
+    One pass over the nodes decides for all rows beforehand; Qt then asks for a row's answer only.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: list[str] = []
+        self._only_reacting = False
+        self._shown: list[bool] = []
+
+    def setSourceModel(self, source: QAbstractItemModel) -> None:
+        # What was decided about other rows must not answer for new ones, however many there are.
+        source.modelAboutToBeReset.connect(self._forget)
+        super().setSourceModel(source)
+
+    def set_text(self, text: str) -> None:
+        """Filter by words, in any case and order."""
+        self._words = text.lower().split()
+        self.refresh()
+
+    def set_only_reacting(self, only: bool) -> None:
+        """Whether to leave out what does not react to mode."""
+        self._only_reacting = only
+        self.refresh()
+
+    def is_active(self) -> bool:
+        """Whether anything could be left out."""
+        return bool(self._words) or self._only_reacting
+
+    def refresh(self) -> None:
+        """Decide anew, also after the source's rows were replaced."""
+        self.beginFilterChange()
+        self._decide()
+        self.endFilterChange()
+
+    def matches(self) -> int:
+        """How many rows match by themselves."""
+        return sum(self._matches(node) for node in self._nodes())
+
+    def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
+        if not self.is_active():
+            return True
+        source = self.sourceModel()
+        assert isinstance(source, TreeModel)
+        if len(self._shown) != len(source.nodes()):
+            self._decide()
+        return self._shown[source.index(source_row, 0, source_parent).internalId()]
+
+    def _forget(self) -> None:
+        self._shown = []
+
+    def _nodes(self) -> list[Node]:
+        source = self.sourceModel()
+        return list(source.nodes()) if isinstance(source, TreeModel) else []
+
+    def _decide(self) -> None:
+        nodes = self._nodes()
+        self._shown = [self._matches(node) for node in nodes]
+        for node in reversed(nodes):
+            if node.row.parent >= 0 and self._shown[node.index]:
+                self._shown[node.row.parent] = True
+
+    def _matches(self, node: Node) -> bool:
+        if self._only_reacting and not node.row.reacts:
+            return False
+        if not self._words:
+            return True
+        text = f"{node.row.path or node.row.name} {node.row.type}".lower()
+        return all(word in text for word in self._words)
