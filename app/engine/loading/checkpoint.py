@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from modelight.engine.errors import EngineError, ReportProgress, no_progress
+from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import formats, matching, unwrap
 from modelight.engine.loading.matching import Alignment
 from modelight.protocol import Clause, LoadReport
+
+if TYPE_CHECKING:
+    from modelight.engine.loading.opening import OpenModel
 
 _COUNTER = "num_batches_tracked"
 _STATISTICS = ("running_mean", "running_var")
@@ -47,8 +50,8 @@ def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
         key: which state dict to take where the file holds several (``ema``, ``generator`` …).
 
     Raises:
-        EngineError: kind ``checkpoint`` (unreadable, or no state dict in it), ``consent`` (only a full unpickle could read it;
-            the clause names what it would import) or ``memory``.
+        EngineError: kind ``checkpoint`` (unreadable, or no state dict in it), ``consent`` (only a full unpickle could read
+            it; the clause names what it would import) or ``memory``.
     """
     file = Path(path).expanduser()
     try:
@@ -85,12 +88,31 @@ def load_into(
     Tensors of another shape are not loaded. Training flags are not touched.
 
     Raises:
-        EngineError: as :func:`read`; also kind ``checkpoint`` where nothing at all fits the model. The model is then as it was.
+        EngineError: as :func:`read`; also kind ``checkpoint`` where nothing at all fits. The model is then as it was.
     """
     progress(Clause("reading-checkpoint", {"file": Path(path).name}), None)
     checkpoint = read(path, trust=trust, key=key)
     progress(Clause("loading-checkpoint", {"file": Path(path).name}), None)
     return load(module, checkpoint)
+
+
+def reload(
+    open_model: OpenModel,
+    path: str | Path,
+    *,
+    progress: ReportProgress = no_progress,
+    trust: bool = False,
+    key: str = "",
+) -> OpenModel:
+    """Load another checkpoint into an open model; raises as :func:`load_into`."""
+    report = load_into(open_model.module, path, progress=progress, trust=trust, key=key)
+    return replace(open_model, report=report, checkpoint_buffers=copy_buffers(open_model.module))
+
+
+def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of all buffers, under each name of a shared module; lazy ones have nothing to copy yet."""
+    named = module.named_buffers(remove_duplicate=False)
+    return {name: buffer.detach().clone() for name, buffer in named if not is_lazy(buffer)}
 
 
 def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
@@ -129,7 +151,7 @@ def _load(
     module: nn.Module, checkpoint: Checkpoint, alignment: Alignment, wanted: Mapping[str, str]
 ) -> tuple[set[str], list[str]]:
     """Load what fits; returns the model's keys that got nothing and the checkpoint's keys that went nowhere."""
-    # Keys that meet none of the model's are handed over too: load hooks of torch rename old ones (weight_norm's weight_g).
+    # Keys that meet none of the model's are handed over too: load hooks rename old ones (weight_norm's weight_g).
     strays = {theirs: _stray(theirs, alignment) for theirs in checkpoint.tensors if theirs not in alignment.keys}
     named = dict(wanted) | strays
     state = OrderedDict((ours, checkpoint.tensors[theirs]) for theirs, ours in named.items())
@@ -185,7 +207,7 @@ def _notes(
     if counters and not statistics:
         notes.append(Clause("counters-missing", {"count": len(counters)}))
     if tied:
-        notes.append(Clause("weights-tied", {"names": sorted(tied)[:_NAMED], "count": len(tied)}))
+        notes.append(Clause("weights-tied", {"names": [*sorted(tied)[:_NAMED]], "count": len(tied)}))
     if alignment.added:
         notes.append(Clause("prefix-added", {"prefix": alignment.added}))
     if alignment.wrappers:
@@ -245,6 +267,3 @@ def _describe(content: Any) -> str:
     if isinstance(content, torch.Tensor):
         return f"one tensor of shape {tuple(content.shape)}"
     return f"an object of type {type(content).__name__}"
-
-
-__all__ = ["Checkpoint", "EngineError", "load", "load_into", "read"]

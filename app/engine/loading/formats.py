@@ -104,7 +104,7 @@ def _zip(path: Path, trust: bool) -> Raw:
 
 def _script(path: Path) -> Any:
     try:
-        return torch.jit.load(str(path), map_location="cpu")
+        return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:
         raise refuse(f"{path.name} is TorchScript, but torch cannot load it: {_first_line(error)}") from error
 

@@ -42,7 +42,7 @@ def prepare(
 ) -> tuple[Inputs, InputInfo]:
     """Get every source's samples and join them, in their order, for the open model.
 
-    Floating tensors are cast to the model's floating dtype and everything is moved to its device; integers stay what they are.
+    Floating tensors are cast to the model's floating dtype and everything is moved to its device; integers stay.
 
     Raises:
         EngineError: kind ``input``, with a sentence; ``cancelled`` if ``should_stop`` said so while a shape was tried.
@@ -86,10 +86,7 @@ def _from_function(source: FromFunction, directory: str) -> Piece:
         target = spec.resolve(parsed, directory).target
     except EngineError as error:
         raise EngineError(str(error), kind="input") from error
-    if not callable(target):
-        value = target
-    else:
-        value = call(lambda: target(*parsed.args, **parsed.kwargs), source.spec)
+    value = call(lambda: target(*parsed.args, **parsed.kwargs), source.spec) if callable(target) else target
     return select(piece_of(value, what=source.spec), source.samples, source.spec)
 
 

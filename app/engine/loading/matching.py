@@ -33,8 +33,8 @@ class Alignment:
 def align(checkpoint: Mapping[str, Any], model: Mapping[str, Any]) -> Alignment:
     """The renaming under which most keys meet, counting first those whose shapes agree.
 
-    Candidates: the keys as they are; each prefix that, taken off the checkpoint's keys, leaves keys of the model; and each that,
-    put before them, gives keys of the model. Cost is linear in the number of dots in all keys.
+    Candidates: the keys as they are; each prefix that, taken off the checkpoint's keys, leaves keys of the model; and
+    each that, put before them, gives keys of the model. Cost is linear in the number of dots in all keys.
     """
     best = _align(checkpoint, model)
     if len(best.keys) == min(len(checkpoint), len(model)):

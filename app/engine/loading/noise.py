@@ -1,4 +1,4 @@
-"""Random input: like the other samples where there are any, else of a shape that is guessed, tried and called a guess."""
+"""Random input: like the other samples where there are any, else of a shape that is guessed, tried and told."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _arguments(model: nn.Module, tensor: torch.Tensor) -> tuple[tuple[Any, ...],
 
 
 def _like(source: Noise, model: nn.Module, like: Piece, generator: torch.Generator) -> Piece:
-    """Noise in the form of given samples: floats are drawn, tokens too; masks, types and other whole tensors are kept."""
+    """Noise in the form of given samples: floats are drawn, and tokens; masks, types and whole tensors are kept."""
     names = [name for name, tensor in like.tensors() if _is_per_sample(tensor, like)]
     main = _main(like, names)
     notes: list[Clause] = []
@@ -148,7 +148,7 @@ def _fill(
 def _guess(model: nn.Module, device: torch.device, progress: ReportProgress, should_stop: ShouldStop) -> Guess:
     """The first shape that the model, as it stands, takes.
 
-    Each trial also tells which layer is called first, which need not be the one registered first: then that one is asked.
+    Each trial also tells which layer is called first, which need not be the first registered: then that one is asked.
     """
     tried_on = _stand_in(model)
     layer = shapes.first_layer(model)
@@ -219,8 +219,8 @@ def _no_guess(model: nn.Module, failure: Exception | None) -> EngineError:
     name = type(model).__name__
     if len(required) > 1:
         message = (
-            f"{name}.forward needs {', '.join(required)}: write a function example_input() that returns a dict of these, "
-            "or load them from a file."
+            f"{name}.forward needs {', '.join(required)}: write a function example_input() that returns a dict of "
+            "these, or load them from a file."
         )
     else:
         words = str(failure).strip().splitlines()[:1] if failure is not None else []

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import inspect
 import os
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
+from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.loading import checkpoint, inputs, sources, spec
@@ -59,7 +58,7 @@ def open_model(
     resolved = spec.resolve(parsed, command.directory)
     _check(should_stop)
     progress(Clause("building", {"what": parsed.attribute}), None)
-    seed(command.seed)
+    rng.seed(command.seed)
     module = build(resolved)
     _check(should_stop)
     path = _checkpoint_path(command, resolved.source)
@@ -72,38 +71,12 @@ def open_model(
         name=parsed.name,
         source=resolved.source,
         report=report,
-        checkpoint_buffers=copy_buffers(module),
+        checkpoint_buffers=checkpoint.copy_buffers(module),
         classes=_classes(resolved.source),
         device=device,
     )
-    seed(command.seed)
+    rng.seed(command.seed)
     return _with_example(model, progress, should_stop)
-
-
-def load_checkpoint(
-    model: OpenModel,
-    path: str,
-    *,
-    trust: bool = False,
-    key: str = "",
-    progress: ReportProgress = no_progress,
-) -> OpenModel:
-    """Load another checkpoint into an open model. If that fails, the model is as it was."""
-    report = checkpoint.load_into(model.module, path, progress=progress, trust=trust, key=key)
-    return replace(model, report=report, checkpoint_buffers=copy_buffers(model.module))
-
-
-def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of all buffers by name, under each name of a shared module; lazy ones have nothing to copy yet."""
-    named = module.named_buffers(remove_duplicate=False)
-    return {name: buffer.detach().clone() for name, buffer in named if not is_lazy(buffer)}
-
-
-def seed(value: int) -> None:
-    """Seed torch, numpy and Python: some models draw their weights or masks from the other two."""
-    torch.manual_seed(value)
-    np.random.seed(value % 2**32)
-    random.seed(value)
 
 
 def build(resolved: Resolved) -> nn.Module:
@@ -242,7 +215,7 @@ def _offered_example(model: OpenModel) -> Piece | None:
     if callable(function):
         return piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
     for name in ("example_input_array", "dummy_inputs"):
-        value = inputs.call(lambda name=name: getattr(model.module, name, None), name)
+        value = inputs.call(partial(getattr, model.module, name, None), name)
         if value is not None:
             piece = piece_of(value, what=name)
             return replace(piece, notes=(Clause("example-from-model", {"name": name}),))

@@ -1,4 +1,4 @@
-"""One source's share of the input: arguments of forward with their samples, cut and joined along the first dimension."""
+"""One source's share of the input: arguments of forward with their samples, cut and joined along the samples."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def refuse(message: str) -> EngineError:
 def piece_of(value: Any, labels: Sequence[int | None] = (), what: str = "The input") -> Piece:
     """What a person's function or file gave, as arguments of forward.
 
-    A tensor or array is the one argument, a tuple the positional ones, a mapping the keyword ones; anything else (a list of
-    images, a graph) is one argument that is never cut.
+    A tensor or array is the one argument, a tuple the positional ones, a mapping the keyword ones; anything else (a
+    list of images, a graph) is one argument that is never cut.
 
     Raises:
         EngineError: kind ``input``, if there is nothing in it.
@@ -140,9 +140,8 @@ def _join_tensors(name: str, values: Sequence[torch.Tensor], pieces: Sequence[Pi
             a, b = tuple(values[0].shape[1:]), tuple(value.shape[1:])
             raise refuse(f"The inputs do not fit together: a sample of {name} is {a} in one and {b} in another.")
         if value.dtype != values[0].dtype:
-            raise refuse(
-                f"The inputs do not fit together: {name} is {_name(values[0].dtype)} in one and {_name(value.dtype)} in another."
-            )
+            a_type, b_type = _name(values[0].dtype), _name(value.dtype)
+            raise refuse(f"The inputs do not fit together: {name} is {a_type} in one and {b_type} in another.")
     return torch.cat(list(values))
 
 

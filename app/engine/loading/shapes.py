@@ -111,7 +111,7 @@ def _flat(size: int) -> Iterator[tuple[int, ...]]:
 
 
 def _declared_sizes(model: nn.Module) -> list[tuple[int, int]]:
-    """Image sizes that the model or its configuration names (``config.image_size`` of transformers, ``img_size`` of timm)."""
+    """Image sizes that the model or its configuration names (``config.image_size``, timm's ``img_size`` …)."""
     holders: list[Any] = [getattr(model, "config", None), *model.modules()]
     found = [getattr(holder, name, None) for holder in holders[:64] for name in _SIZE_NAMES]
     sizes = []

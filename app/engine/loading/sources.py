@@ -1,4 +1,4 @@
-"""Importing the user's code: by module name, or a file under its own stem, so that siblings, pickling and spawn work."""
+"""Importing the user's code: by module name, or a file under its own stem so that siblings, pickle and spawn work."""
 
 from __future__ import annotations
 

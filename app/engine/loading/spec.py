@@ -1,4 +1,4 @@
-"""MODEL, as a person writes it: ``package.module:callable`` or ``path/file.py:callable``, perhaps with literal arguments.
+"""MODEL, as a person writes it: ``package.module:callable`` or ``path/file.py:callable``, perhaps with arguments.
 
 Nothing of the text is ever evaluated: the callable is parsed with :mod:`ast`, its arguments must be literals.
 """
@@ -127,7 +127,7 @@ def _literal(node: ast.expr, text: str) -> Any:
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         raise EngineError(
             f"The argument {ast.unparse(node)} in “{text}” is not a literal: only numbers, texts, True, False, None, "
-            "and tuples, lists, dicts and sets of these are taken; for more, write a function in a .py file and name that.",
+            "and tuples, lists, dicts and sets of these are taken; for more, write a function in a .py file.",
             kind="spec",
         ) from error
 

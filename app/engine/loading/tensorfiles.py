@@ -23,8 +23,8 @@ LABELS = ("labels", "label", "y", "target", "targets")
 def read(source: FromFile, directory: str, parameters: set[str]) -> Piece:
     """The samples of a file.
 
-    A file of several tensors: ``key`` names the one to take; else one named like labels gives the labels, those named like arguments of
-    forward (``parameters``) are keyword arguments, and a single one that is left is the positional argument.
+    A file of several tensors: ``key`` names the one to take; else one named like labels gives the labels, those named
+    like arguments of forward (``parameters``) are keyword arguments, and a single one left is the positional argument.
 
     Raises:
         EngineError: kind ``input``.
@@ -106,7 +106,7 @@ def _sorted_out(
 
 
 def _label_names(tensors: Mapping[str, Any], parameters: set[str]) -> list[str]:
-    """Names that mean labels; in a file that holds nothing else they are the input, and an argument of forward stays one."""
+    """Names that mean labels; in a file that holds nothing else they are the input."""
     names = [name for name in tensors if name.lower() in LABELS]
     return names if len(names) < len(tensors) else []
 

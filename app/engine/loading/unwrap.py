@@ -32,7 +32,8 @@ class Candidate:
 def candidates(content: Any) -> list[Candidate]:
     """Every state dict in the content, the likeliest first.
 
-    A state dict is a mapping in which texts name tensors; nothing inside a found one is searched. Optimizer states are left out.
+    A state dict is a mapping in which texts name tensors; nothing inside a found one is searched. Optimizer states are
+    left out.
     """
     found: list[Candidate] = []
     budget = [_MAX_NODES]
@@ -63,7 +64,7 @@ def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: li
 
 
 def is_state_dict(value: Mapping[Any, Any]) -> bool:
-    """Whether a mapping is flat and holds tensors by text keys (a few other values, such as an epoch, may lie beside)."""
+    """Whether a mapping is flat and holds tensors by text keys (other values, such as an epoch, may lie beside)."""
     if not value or not all(isinstance(key, str) for key in value):
         return False
     tensors = sum(isinstance(item, torch.Tensor) for item in value.values())
