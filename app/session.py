@@ -32,7 +32,9 @@ class Session(QObject):
     states_changed = Signal(list)
     """RowStates that are no longer what they were."""
     pending = Signal(str, bool)
-    """A flip was asked for: path, recursive. ``states_changed`` or ``problem`` follows."""
+    """A flip was asked for: path, recursive. ``states_changed`` or ``refused`` follows."""
+    refused = Signal()
+    """A command failed: the states are what they were."""
     input_changed = Signal(object)
     """:class:`protocol.InputInfo`, or None."""
     settings_changed = Signal()
@@ -338,7 +340,7 @@ class Session(QObject):
     def _fail(self, failure: p.Failure) -> None:
         self.progress.emit("", None)
         if self.model is not None:
-            self.states_changed.emit(self.states)  # whatever was marked pending is so no longer
+            self.refused.emit()
         if failure.kind != "cancelled":
             self.problem.emit(problem_of(failure))
 
