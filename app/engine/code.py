@@ -7,14 +7,33 @@ Known facts only: which methods load an attribute named ``training``. What a met
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import wraps
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
 _NOT_FORWARD = {"train", "eval", "extra_repr", "__init__", "__repr__", "__setstate__", "__getstate__", "__deepcopy__"}
+
+
+Answer = TypeVar("Answer")
+
+
+def for_each_class(function: Callable[[type], Answer]) -> Callable[[type], Answer]:
+    """Remember a function's answer for each class, as long as the class lives."""
+    known: WeakKeyDictionary[type, Answer] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(kind: type) -> Answer:
+        try:
+            return known[kind]
+        except KeyError:
+            answer = known[kind] = function(kind)
+            return answer
+
+    return remembered
 
 
 class FlagLoad(NamedTuple):
@@ -26,9 +45,9 @@ class FlagLoad(NamedTuple):
     """Whether the same function names something with "dropout"."""
 
 
-@lru_cache(maxsize=4096)
+@for_each_class
 def flag_reads(kind: type) -> tuple[FlagLoad, ...]:
-    """Where the class's own methods read a training flag. Those it inherits from ``torch.nn`` are the catalogue's business."""
+    """Where the class's own methods read a training flag, other than those it inherits from ``torch.nn``."""
     return tuple(load for function in _methods(kind) for load in _loads(function.__code__))
 
 
@@ -38,7 +57,7 @@ def calls_super(owner: type) -> bool:
     return isinstance(forward, FunctionType) and any("super" in part.co_names for part in _nested(forward.__code__))
 
 
-@lru_cache(maxsize=4096)
+@for_each_class
 def readable(kind: type) -> bool:
     """Whether the class's forward is a plain Python function, whose code can be read."""
     return isinstance(getattr(kind, "forward", None), FunctionType)

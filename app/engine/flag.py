@@ -12,25 +12,21 @@
 from __future__ import annotations
 
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
+from modelight.engine.code import for_each_class
 from modelight.engine.errors import EngineError
 
-_has_property: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
-
+@for_each_class
 def flag_is_property(kind: type) -> bool:
-    """Whether the class, or a base below ``nn.Module``, defines ``training`` as a property or another data descriptor."""
-    known = _has_property.get(kind)
-    if known is None:
-        bases = kind.__mro__[: kind.__mro__.index(nn.Module)] if issubclass(kind, nn.Module) else ()
-        own = next((base.__dict__["training"] for base in bases if "training" in base.__dict__), None)
-        known = hasattr(type(own), "__set__")
-        _has_property[kind] = known
-    return known
+    """Whether the class, or a base below ``nn.Module``, defines ``training`` as a property or other data descriptor."""
+    # nn.Module itself has a descriptor while modelight.engine.listen listens: that one leaves the flag where it was.
+    bases = kind.__mro__[: kind.__mro__.index(nn.Module)] if issubclass(kind, nn.Module) else ()
+    own = next((base.__dict__["training"] for base in bases if "training" in base.__dict__), None)
+    return hasattr(type(own), "__set__")
 
 
 def read(module: nn.Module) -> bool | None:

@@ -1,9 +1,9 @@
 """Hearing who reads and writes training flags: a data descriptor on ``nn.Module`` for the length of one run.
 
-An instance's ``__dict__`` normally holds the flag; a data descriptor on the class wins over it, so every read and write of
-``module.training`` passes here, while pickling and ``vars()`` see what they always saw. When the last listener leaves, the
-descriptor is deleted and attribute access is what it was. Out of reach, and listed by :func:`unobservable`: scripted modules, classes
-whose ``training`` is a property of their own, compiled regions.
+An instance's ``__dict__`` holds the flag; a data descriptor on the class wins over it, so every read and write of
+``module.training`` passes here, while pickling and ``vars()`` see what they always saw. When the last listener leaves,
+the descriptor is deleted and attribute access is what it was. Out of reach, and listed by :func:`unobservable`:
+scripted modules, classes whose ``training`` is a property of their own, compiled regions.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,8 @@ from modelight.protocol import Clause
 _QUIET = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
-class FlagRead(NamedTuple):
+@dataclass(frozen=True)
+class FlagRead:
     """A line that read a module's flag."""
 
     path: str
@@ -35,7 +37,8 @@ class FlagRead(NamedTuple):
     count: int
 
 
-class FlagWrite(NamedTuple):
+@dataclass(frozen=True)
+class FlagWrite:
     """A line that wrote a module's flag, once."""
 
     path: str

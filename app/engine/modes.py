@@ -7,14 +7,14 @@ changed, in every path that shows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
 from modelight.engine import catalog, flag
 from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
-from modelight.protocol import Changed, RowState
+from modelight.protocol import RowState
 
 _WITH_STATISTICS = ("batch_norm", "instance_norm")
 _DROPOUTS = (
@@ -23,9 +23,12 @@ _DROPOUTS = (
     "rnn_dropout",
     "attention",
     "functional_dropout",
-    # Its own flag decides about nothing but a fused path, which in eval skips its children and with them their dropouts.
+    # Its own flag decides only about a fused path, which in eval skips its children and with them their dropouts.
     "transformer_layer",
 )
+
+
+_RAN_USER_CODE = object()
 
 
 class Change(NamedTuple):
@@ -33,37 +36,22 @@ class Change(NamedTuple):
 
     flags: dict[str, bool]
     """Flags before it, of the paths whose flag changed."""
-    parameters: dict[str, bool]
-    """requires_grad before it, of the parameters whose requires_grad changed."""
     states: list[RowState]
     """Every row whose state is not what it was."""
 
-    def reply(self, id_: int) -> Changed:
-        """As a message."""
-        return Changed(id=id_, states=self.states, asked=self.flags, parameters=self.parameters)
 
+def change(rows: Rows, action: Callable[[], object]) -> Change:
+    """Carry out ``action``, which writes flags or runs the user's ``train()``, and tell what it changed.
 
-def change(rows: Rows, action: Callable[[], object], *, everything: bool = False) -> Change:
-    """Carry out ``action`` and tell what it changed.
-
-    ``everything`` looks at every row and every tensor again: for an action that runs the user's code or writes values.
-    Otherwise the rows whose flags or requires_grad changed, and those above them, are looked at.
+    Only rows whose flags changed and the rows above them are looked at, unless ``call_own_train`` was the action.
     """
-    before, flags_before, grad_before = rows.known(), _read(rows), requires_grad(rows)
-    action()
-    if everything:
-        rows.tensors_changed()
-    flags_now, grad_now = _read(rows), requires_grad(rows)
-    moved = [index for index, (then, now) in enumerate(zip(flags_before, flags_now, strict=True)) if then != now]
-    graded = {name: value for name, value in grad_before.items() if grad_now.get(name, value) != value}
-    if everything:
-        states = rows.changed(before)
-    elif graded:
-        states = rows.update(range(len(rows.modules)))
-    else:
-        states = rows.update({*moved, *(rows.parents[index] for index in moved if index)})
-    asked = {rows.paths[index]: then for index in moved if (then := flags_before[index]) is not None}
-    return Change(asked, graded, states)
+    rows.known()
+    before = _read(rows)
+    ran_user_code = action() is _RAN_USER_CODE
+    moved = [index for index, (then, now) in enumerate(zip(before, _read(rows), strict=True)) if then != now]
+    asked = {rows.paths[index]: then for index in moved if (then := before[index]) is not None}
+    touched = {*moved, *(rows.parents[index] for index in moved if index)}
+    return Change(asked, rows.changed(rows.known()) if ran_user_code else rows.update(touched))
 
 
 # -------------------------------------------------------------------------------------------------------------- flags
@@ -101,7 +89,7 @@ def apply_preset(rows: Rows, name: str) -> None:
     _write(rows, enumerate(map(preset, rows.modules)))
 
 
-def call_own_train(rows: Rows, path: str, training: bool) -> None:
+def call_own_train(rows: Rows, path: str, training: bool) -> object:
     """Call the module's own ``train(training)``, overridden or not. Runs the user's code.
 
     Raises:
@@ -113,6 +101,7 @@ def call_own_train(rows: Rows, path: str, training: bool) -> None:
     except Exception as error:
         message = f"{type(module).__name__}.train({training}) failed: {type(error).__name__}: {error}"
         raise EngineError(message, kind="run", module=path) from error
+    return _RAN_USER_CODE
 
 
 def _freeze_norms(module: nn.Module) -> bool:
@@ -159,15 +148,10 @@ def _write(rows: Rows, wanted: Iterable[tuple[int, bool]]) -> None:
         raise
 
 
-# -------------------------------------------------------------------------------------------------------- requires_grad
+# ------------------------------------------------------------------------------------------------------ requires_grad
 
 
-def requires_grad(rows: Rows) -> dict[str, bool]:
-    """requires_grad by parameter name."""
-    return {name: tensor.requires_grad for name, tensor in rows.parameters.items()}
-
-
-def set_requires_grad(rows: Rows, path: str, value: bool) -> dict[str, bool]:
+def set_requires_grad(root: nn.Module, path: str, value: bool) -> dict[str, bool]:
     """Set requires_grad on the parameters of a subtree; returns what it was, of those that changed.
 
     Parameters of integers, which cannot have gradients, are left as they are.
@@ -175,38 +159,40 @@ def set_requires_grad(rows: Rows, path: str, value: bool) -> dict[str, bool]:
     Raises:
         EngineError: no such path, or torch refused; nothing is changed then.
     """
-    below = {id(tensor) for index in rows.below(rows.by_path(path)) for tensor in _own(rows.modules[index])}
-    wanted = {
-        name: value
-        for name, tensor in rows.parameters.items()
-        if id(tensor) in below and (tensor.is_floating_point() or tensor.is_complex())
-    }
-    return set_parameters(rows, wanted)
+    try:
+        below = {id(tensor) for tensor in root.get_submodule(path).parameters()}
+    except AttributeError as error:
+        raise EngineError(f"The model has no module at {path!r}.", kind="run", module=path) from error
+    return set_parameters(
+        root,
+        {
+            name: value
+            for name, tensor in root.named_parameters()
+            if id(tensor) in below and (tensor.is_floating_point() or tensor.is_complex())
+        },
+    )
 
 
-def set_parameters(rows: Rows, mapping: Mapping[str, bool]) -> dict[str, bool]:
+def set_parameters(root: nn.Module, mapping: Mapping[str, bool]) -> dict[str, bool]:
     """Write exactly these requires_grad flags; returns what they were, of those that changed.
 
     Raises:
         EngineError: no such parameter, or torch refused (an inference tensor, say); nothing is changed then.
     """
-    unknown = next((name for name in mapping if name not in rows.parameters), None)
+    parameters = dict(root.named_parameters(remove_duplicate=False))
+    unknown = next((name for name in mapping if name not in parameters), None)
     if unknown is not None:
         raise EngineError(f"The model has no parameter {unknown!r}.", kind="run")
     before: dict[str, bool] = {}
     for name, value in mapping.items():
-        tensor = rows.parameters[name]
+        tensor = parameters[name]
         if tensor.requires_grad == value:
             continue
         try:
             tensor.requires_grad_(value)
         except RuntimeError as error:
             for written, was in before.items():
-                rows.parameters[written].requires_grad_(was)
+                parameters[written].requires_grad_(was)
             raise EngineError(f"requires_grad of {name} cannot be set: {error}", kind="run") from error
         before[name] = not value
     return before
-
-
-def _own(module: nn.Module) -> list[Any]:
-    return [tensor for tensor in module._parameters.values() if tensor is not None]

@@ -1,7 +1,7 @@
 """Which statistics a normalisation layer uses, whether it moves the running ones, and where they would go.
 
-Computed from the actual state of the layer, as ``torch.nn.modules.batchnorm`` and ``instancenorm`` of torch 2.13 do, not
-from the arguments it was built with: ``track_running_stats`` may be toggled and buffers may be taken away later.
+Computed from the actual state of the layer, as ``torch.nn.modules.batchnorm`` and ``instancenorm`` of torch 2.13 do,
+not from the arguments it was built with: ``track_running_stats`` may be toggled and buffers be taken away later.
 """
 
 from __future__ import annotations
@@ -91,21 +91,21 @@ def _batch_norm(module: _BatchNorm, training: bool) -> Policy:
         counts_only=counts and not updates and not fails,
         still=still,
         fails=fails,
-        lazy=is_lazy(mean),
+        lazy=mean is not None and is_lazy(mean),
     )
 
 
 def _instance_norm(module: _InstanceNorm, training: bool) -> Policy:
     own = training or not module.track_running_stats
     absent = module.running_mean is None and module.running_var is None
+    mean = module.running_mean
     fails = "running_mean" if absent and not own else "" if absent else _missing(module)
     # forward hands its buffers on whenever it has them: with tracking switched off later they move in eval, too.
     updates = own and not absent and not fails
     momentum = module.momentum if module.momentum is not None else 0.0
     still = updates and momentum == 0
-    return Policy(
-        "instance" if own else "running", updates, momentum, still=still, fails=fails, lazy=is_lazy(module.running_mean)
-    )
+    lazy = mean is not None and is_lazy(mean)
+    return Policy("instance" if own else "running", updates, momentum, still=still, fails=fails, lazy=lazy)
 
 
 def _missing(module: nn.Module) -> str:
@@ -120,10 +120,10 @@ def preview(
 ) -> tuple[Floats, Floats]:
     """Running mean and variance after ``passes`` further passes over these batches in train mode, without a forward.
 
-    ``batch_mean`` and ``batch_var`` (biased, as the layer divides by it) are forwards × channels, ``counts`` the values per
-    channel of each forward. Each forward does ``r ← (1 − m)·r + m·b`` with the unbiased variance ``b·n / (n − 1)`` and m the
-    momentum, or 1/num_batches_tracked where momentum is None (torch.nn.BatchNorm). For instance norm, ``b`` is the mean
-    over the instances. Both results are float64, one value per channel.
+    ``batch_mean`` and ``batch_var`` (biased, as the layer divides by it) are forwards × channels, ``counts`` the values
+    per channel of each forward. Each forward does ``r ← (1 − m)·r + m·b`` with the unbiased variance ``b·n / (n − 1)``
+    and m the momentum, or 1/num_batches_tracked where momentum is None (torch.nn.BatchNorm). For instance norm, ``b``
+    is the mean over the instances. Both results are float64, one value per channel.
 
     Raises:
         ValueError: the layer has no running statistics, or a forward has one value per channel, which raises in train.
@@ -155,8 +155,8 @@ def preview(
 
 
 def marks(module: nn.Module) -> list[Clause]:
-    """What is wrong with the module's own tensors: ``has-nan`` and ``has-infinite`` {tensor, count}, ``zero-variance`` and
-    ``negative-variance`` {count, channels}, ``untouched-statistics``."""
+    """What is wrong with the module's own tensors: ``has-nan`` and ``has-infinite`` {tensor, count}, ``zero-variance``
+    and ``negative-variance`` {count, channels}, ``untouched-statistics`` {channels}."""
     found = []
     for name, tensor in (*module._parameters.items(), *module._buffers.items()):
         if tensor is not None and not is_lazy(tensor) and tensor.is_floating_point() and tensor.numel():
@@ -200,10 +200,11 @@ def _untouched(module: nn.Module, mean: torch.Tensor, var: torch.Tensor) -> bool
 
 
 def single_value(module: nn.Module, batch: int) -> Clause | None:
-    """What to say before a run of ``batch`` samples per forward: this layer may raise "Expected more than 1 value per channel".
+    """What to say before a run of ``batch`` samples per forward of a layer that may raise "Expected more than 1 value
+    per channel": ``needs-more-than-one-value`` {type}.
 
-    ``needs-more-than-one-value`` for BatchNorm1d, whose input often has no length; the others have one value per channel only where
-    the input is 1 × 1, which is not known before the run.
+    Said of BatchNorm1d, whose input often has no length. The others have one value per channel only where the input is
+    1 × 1, which is not known before the run.
     """
     rule = policy(module)
     if batch != 1 or not isinstance(module, (nn.BatchNorm1d, nn.LazyBatchNorm1d)) or rule is None:

@@ -28,8 +28,6 @@ class Rows:
         self.parents: list[int] = self.skeleton.parents
         self.heard: dict[int, list[Clause]] = {}
         """What runs have shown of a module, by its first row. See :meth:`hear`."""
-        self.parameters: dict[str, torch.Tensor] = {}
-        """Every parameter by the name that ``root.named_parameters()`` gives it."""
         self._of_path = {path: index for index, path in enumerate(self.paths)}
         self._tensors = self._find_tensors()
         self._grad: list[bool] | None = None
@@ -93,7 +91,8 @@ class Rows:
         return self.states() if self._known is None else list(self._known)
 
     def changed(self, before: Sequence[RowState]) -> list[RowState]:
-        """The states that are not what they were ``before``."""
+        """The states that are not what they were ``before``, values of tensors looked at anew."""
+        self._forget_values()
         return [now for now, then in zip(self.states(), before, strict=True) if now != then]
 
     def update(self, indices: Iterable[int]) -> list[RowState]:
@@ -111,19 +110,18 @@ class Rows:
                 changed.append(now)
         return changed
 
-    def tensors_changed(self) -> None:
-        """Parameters or buffers are not what they were: look again for what is wrong with them."""
+    def _forget_values(self) -> None:
         self._marks.clear()
         self._tensors = self._find_tensors()
         self._grad = None
 
     def hear(self, heard: Mapping[str, Sequence[Clause]]) -> list[RowState]:
-        """Add to the effect of the modules at these paths what a run has shown: ``reads-flag`` {source}, ``drops-always`` {p, source}.
+        """Add to the effect of the modules at these paths what a run has shown.
 
-        What is known already (from the catalogue, the class's code or an earlier run) is not said twice. Returns the
-        states that changed.
+        ``reads-flag`` {source}, ``drops-always`` {p, source}, … What is known already (from the catalogue, the class's
+        code or an earlier run) is not said twice. Returns the states that changed.
         """
-        touched = []
+        touched: list[int] = []
         for path, clauses in heard.items():
             first = self.index_of(self.modules[self.by_path(path)])
             said = [*catalog.describe(self.modules[first], 0).effect, *self.heard.get(first, [])]
@@ -153,6 +151,8 @@ class Rows:
         )
 
     def _marks_of(self, module: nn.Module) -> list[Clause]:
+        if "running_mean" in module._buffers:
+            return policy.marks(module)  # a run that keeps its updates moves them
         found = self._marks.get(id(module))
         if found is None:
             found = self._marks[id(module)] = policy.marks(module)
@@ -161,18 +161,13 @@ class Rows:
     # ----------------------------------------------------------------------------------------------------- building
 
     def _find_tensors(self) -> list[tuple[torch.Tensor, list[int]]]:
-        """Every parameter with the rows of the modules that hold it; names them on the way."""
-        self.parameters.clear()
+        """Every parameter with the rows of the modules that hold it."""
         found: dict[int, tuple[torch.Tensor, list[int]]] = {}
         for index, module in enumerate(self.modules):
             if module._parameters:
-                for name, tensor in module._parameters.items():
-                    if tensor is None:
-                        continue
-                    if id(tensor) not in found:
-                        found[id(tensor)] = (tensor, [])
-                        self.parameters[f"{self.paths[index]}.{name}" if self.paths[index] else name] = tensor
-                    found[id(tensor)][1].append(index)
+                for tensor in module._parameters.values():
+                    if tensor is not None:
+                        found.setdefault(id(tensor), (tensor, []))[1].append(index)
         return list(found.values())
 
     def _refresh_trainable(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import nn
 
@@ -35,14 +36,14 @@ class Skeleton:
     def totals(self, counted: Iterable[tuple[Sequence[int], int]]) -> list[int]:
         """Per row, the sum over its subtree of the weights of things that are at several rows, each counted once.
 
-        A thing's weight is added at each of its rows (in order) and taken off at the lowest common ancestor of neighbours,
-        which leaves it once in every subtree that holds it.
+        A thing's weight is added at each of its rows (in order) and taken off at the lowest common ancestor of
+        neighbours, which leaves it once in every subtree that holds it.
         """
         totals = [0] * len(self.modules)
         for rows, weight in counted:
             for index in rows:
                 totals[index] += weight
-            for left, right in zip(rows, rows[1:], strict=False):
+            for left, right in pairwise(rows):
                 totals[self._common(left, right)] -= weight
         for index in range(len(totals) - 1, 0, -1):
             totals[self.parents[index]] += totals[index]

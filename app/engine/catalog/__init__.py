@@ -1,4 +1,4 @@
-"""What each kind of layer does in train and in eval: a table of small entries, tried in order, each of which may decline.
+"""What each kind of layer does in train and in eval: a table of small entries, tried in order; each may decline.
 
 A new kind of layer is one entry in ``drops``, ``norms`` or ``others`` with one test. What no entry knows is found by
 listening (``modelight.engine.listen``) or in its class's code (``modelight.engine.code``).
@@ -6,27 +6,24 @@ listening (``modelight.engine.listen``) or in its class's code (``modelight.engi
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import nn
 
-from modelight.engine import flag
+from modelight.engine import code, flag
 from modelight.engine.catalog import containers, drops, norms, others
 from modelight.engine.catalog.behaviour import Behaviour, Effect, Entry
-from modelight.protocol import Clause
 
-__all__ = ["ENTRIES", "Behaviour", "Effect", "Entry", "describe"]
+__all__ = ["ENTRIES", "Behaviour", "Effect", "Entry", "count_sensitive", "describe"]
 
 ENTRIES: tuple[Entry, ...] = (*drops.ENTRIES, *norms.ENTRIES, *others.ENTRIES)
 
 
-@lru_cache(maxsize=4096)
+@code.for_each_class
 def _candidates(kind: type) -> tuple[Entry, ...]:
     return tuple(entry for entry in ENTRIES if entry.matches(kind))
 
 
-@lru_cache(maxsize=4096)
+@code.for_each_class
 def _leaf(kind: type) -> Behaviour:
     return containers.leaf(kind)
 

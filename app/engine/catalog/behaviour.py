@@ -41,8 +41,8 @@ Behave = Callable[[nn.Module, bool], Effect | None]
 class Entry:
     """One kind of layer.
 
-    ``matches`` looks at the class alone (its answer is remembered); ``behave(module, training)`` at the instance, and may
-    decline with None. ``facts`` says in English what ``docs/catalogue.md`` tells; ``of`` names the classes meant.
+    ``matches`` looks at the class alone (its answer is remembered); ``behave(module, training)`` at the instance, and
+    may decline with None. ``facts`` and ``changes`` are for the table in ``docs/``; ``of`` names the classes meant.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Entry:
     behave: Behave
     facts: str
     changes: str = field(default="")
-    """What a forward may write, for the table in docs."""
+    """What a forward may write."""
 
 
 def say(id_: str, **values: str | float | int | bool | None) -> Clause:
@@ -60,7 +60,10 @@ def say(id_: str, **values: str | float | int | bool | None) -> Clause:
 
 
 def number(module: nn.Module, *names: str) -> float | None:
-    """The first of these attributes that is a number; a missing one counts as 0 where it is None, as timm's DropPath reads it."""
+    """The first of these attributes that there is, as a number.
+
+    An attribute that is None counts as 0, as drop paths read it; anything else that is no number gives None.
+    """
     for name in names:
         if name in module.__dict__ or hasattr(module, name):
             value = getattr(module, name)

@@ -105,14 +105,16 @@ ENTRIES = (
         "AlphaDropout, FeatureAlphaDropout",
         lambda kind: _is_own(kind, (nn.AlphaDropout, nn.FeatureAlphaDropout)),
         _alpha_dropout,
-        "Sets values (or whole channels) to a negative constant in train, to zero only at p = 1; passes through in eval.",
+        "Sets values (or whole channels) to a negative constant in train, to zero only at p = 1; passes through in "
+        "eval.",
     ),
     Entry(
         "drop_path",
         "DropPath, StochasticDepth, DropConnect and their like, by name, with a rate and a read of the flag",
         lambda kind: bool(_PATH.search(kind.__name__)),
         _drop_path,
-        "Skips its branch for whole samples (or for the whole batch) with probability p in train; passes through in eval.",
+        "Skips its branch for whole samples (or for the whole batch) with probability p in train; passes through in "
+        "eval.",
     ),
     Entry(
         "dropout",

@@ -56,9 +56,9 @@ ENTRIES = (
         "BatchNorm1d/2d/3d, SyncBatchNorm, lazy ones, subclasses that act by their flag",
         lambda kind: issubclass(kind, _BatchNorm),
         _batch_norm,
-        "Normalises with this batch's statistics if training or without running ones, else with the running ones. Updates those "
-        "if training, track_running_stats and the buffers exist; without them only the counter moves. momentum None: "
-        "cumulative average 1/n; momentum 0: never moves.",
+        "Normalises with this batch's statistics if training or without running ones, else with the running ones. "
+        "Updates those if training, track_running_stats and the buffers exist; without them only the counter moves. "
+        "momentum None: cumulative average 1/n; momentum 0: never moves.",
         "running_mean, running_var, num_batches_tracked",
     ),
     Entry(
@@ -66,8 +66,8 @@ ENTRIES = (
         "InstanceNorm1d/2d/3d, lazy ones",
         lambda kind: issubclass(kind, _InstanceNorm),
         _instance_norm,
-        "With track_running_stats: each instance's statistics in train (and updates the running ones), the running ones in eval. "
-        "Without: the mode has no effect. momentum None never moves, and num_batches_tracked stays 0.",
+        "With track_running_stats: each instance's statistics in train (and updates the running ones), the running "
+        "ones in eval. Without: the mode has no effect. momentum None never moves; num_batches_tracked stays 0.",
         "running_mean, running_var",
     ),
     Entry(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from torch import nn
 from torch.nn.modules.rnn import RNNBase
 from torch.nn.utils.parametrizations import _SpectralNorm
@@ -75,15 +77,9 @@ def _observer(module: nn.Module, training: bool) -> Effect | None:
     return Effect([Clause("observes")], names) if names else None
 
 
-def _named(module: str, name: str) -> type | None:
-    """A class of a part of torch that need not be imported: None while nobody has."""
-    import sys
-
-    return getattr(sys.modules.get(module), name, None)
-
-
 def _is_a(kind: type, module: str, name: str) -> bool:
-    base = _named(module, name)
+    # A part of torch that is slow to import: while nobody has, no class can derive from it.
+    base = getattr(sys.modules.get(module), name, None)
     return base is not None and issubclass(kind, base)
 
 
@@ -122,7 +118,8 @@ ENTRIES = (
         "the parametrization torch.nn.utils.parametrizations.spectral_norm",
         lambda kind: issubclass(kind, _SpectralNorm),
         _spectral_parametrization,
-        "A power iteration moves its vectors in train each time the weight is read, even outside a forward; in eval they rest.",
+        "A power iteration moves its vectors in train each time the weight is read, even outside a forward; in eval "
+        "they rest.",
         "_u, _v",
     ),
     Entry(
