@@ -338,6 +338,8 @@ class DropoutCapture(msgspec.Struct, frozen=True):
 
 MASK_ROWS = 64
 MASK_COLUMNS = 256
+UNIT_COLUMNS = 4096
+"""Units of a mask that are counted one by one in ``unit_dropped``; a wider mask is counted up to here."""
 
 
 class NormCapture(msgspec.Struct, frozen=True):
@@ -572,6 +574,9 @@ class Run(Command):
     keep_updates: bool = False
     force: bool | None = None
     detail: str = ""
+    norm_statistics: bool = True
+    """Whether batch statistics of norm layers are computed where no operator hands them out (in eval): one more pass
+    over each of their inputs."""
 
 
 class AskSame(Command):
