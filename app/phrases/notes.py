@@ -23,7 +23,7 @@ PHRASES: dict[str, str] = {
     ),
     "counters-missing": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} batch counters (num_batches_tracked) are not in the checkpoint, as in files from before torch 0.4.1. "
+        "{count:count} batch counters (num_batches_tracked) are not in the checkpoint, as in files of old torch. "
         "Running statistics are there, so eval is not affected.",
     ),
     "weights-tied": QT_TRANSLATE_NOOP(
@@ -55,4 +55,57 @@ PHRASES: dict[str, str] = {
         "phrases", "Noise for this model is random tokens from {low:count} to {high:count}."
     ),
     "input-dtype": QT_TRANSLATE_NOOP("phrases", "The input was converted from {source} to the model's {target}."),
+    # --- structure
+    "overrides-train": QT_TRANSLATE_NOOP(
+        "phrases",
+        "This class's train() does more than set the flag, or less ({source}). It is not called unless you ask.",
+    ),
+    "overrides-eval": QT_TRANSLATE_NOOP(
+        "phrases",
+        "This class's eval() does more than set the flag, or less ({source}). It is not called unless you ask.",
+    ),
+    "unregistered": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{attribute} holds {count:count} modules in plain Python, not registered: train(), eval() and state_dict() never reach "
+        "them ({at}). Use nn.ModuleList or nn.ModuleDict.",
+    ),
+    "training-property": QT_TRANSLATE_NOOP(
+        "phrases", "This class defines training as a property: who reads it cannot be heard."
+    ),
+    "script": QT_TRANSLATE_NOOP("phrases", "A scripted {name}: what happens inside is not seen."),
+    "traced-script": QT_TRANSLATE_NOOP(
+        "phrases", "A traced {name}: the mode it was traced in is baked in, and its flag has no effect."
+    ),
+    "frozen-script": QT_TRANSLATE_NOOP("phrases", "A frozen script of {name}: it has no mode."),
+    "compiled": QT_TRANSLATE_NOOP(
+        "phrases",
+        "torch.compile's wrapper: its flag is that of _orig_mod, the model itself, which is what is observed.",
+    ),
+    "compiled-call": QT_TRANSLATE_NOOP("phrases", "compile() was called on this module: inside it nothing is seen."),
+    "wrapper": QT_TRANSLATE_NOOP("phrases", "{type} only wraps the model below."),
+    "parametrized": QT_TRANSLATE_NOOP("phrases", "Computed anew each time they are read: {tensors}."),
+    "weight-hook": QT_TRANSLATE_NOOP("phrases", "Computed anew before each forward: {tensors}."),
+    "lazy": QT_TRANSLATE_NOOP("phrases", "Takes its shape from the first input it sees."),
+    "shared": QT_TRANSLATE_NOOP("phrases", "The same module in {count:count} places, also at {paths}."),
+    "holds-itself": QT_TRANSLATE_NOOP("phrases", "The same module as {path} above it: it is not opened again."),
+    "rows-cut": QT_TRANSLATE_NOOP("phrases", "The model has more paths than can be shown: {count:count} are."),
+    "unobservable-script": QT_TRANSLATE_NOOP("phrases", "A script's flag is read in C++, where nobody can listen."),
+    "unobservable-property": QT_TRANSLATE_NOOP(
+        "phrases", "Its training flag is a property, which cannot be listened to."
+    ),
+    "unobservable-compiled": QT_TRANSLATE_NOOP(
+        "phrases", "It is compiled: reads of its flag were decided at compile time."
+    ),
+    # --- what is wrong with a module's tensors
+    "has-nan": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} NaN"),
+    "has-infinite": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} infinite values"),
+    "zero-variance": QT_TRANSLATE_NOOP("phrases", "running variance 0 in {count:count} of {channels:count} channels"),
+    "negative-variance": QT_TRANSLATE_NOOP(
+        "phrases", "negative running variance in {count:count} of {channels:count} channels"
+    ),
+    "untouched-statistics": QT_TRANSLATE_NOOP("phrases", "statistics never updated: mean 0, variance 1"),
+    "needs-more-than-one-value": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{type} in train raises with one sample, unless its input has a length: it needs more than one value per channel.",
+    ),
 }
