@@ -73,7 +73,7 @@ def output_data(
 
 
 def stacked(frames: Sequence[Frame], like: OutputField) -> Floats | None:
-    """The values of the field named as ``like`` over all runs of ``frames``: runs × samples × width; None: none crossed."""
+    """The values of the field named as ``like`` over all runs: runs × samples × width; None: none crossed."""
     parts = [
         field.values.numpy()
         for frame in frames
