@@ -28,6 +28,13 @@ def set_tone(target: QLabel, tone: str) -> None:
     target.style().polish(target)
 
 
+def follow_width(widget: QWidget) -> None:
+    """Let a widget's height follow from its width. (Not Fixed: Qt would hold it to the height of its size hint.)"""
+    policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)
+    widget.setSizePolicy(policy)
+
+
 def hairline() -> QFrame:
     """A horizontal line of one logical pixel."""
     result = QFrame()
@@ -104,16 +111,14 @@ class MarkupLabel(QWidget):
     Lays its lines out itself: Qt's labels know neither a fixed line height nor an ellipsis after the third line.
     """
 
-    def __init__(self, size: int = 12, line_height: int = 17, tone: str = "text2") -> None:
+    def __init__(self, size: int = 12, line_height: int = 17, tone: str = "text2", weight: int = 400) -> None:
         super().__init__()
         self._line_height = line_height
         self._tone = tone
         self._markup = ""
         self._most_lines = 0
-        self.setFont(theme.font(size))
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        self.setFont(theme.font(size, weight))
+        follow_width(self)
 
     def text(self) -> str:
         """The markup that is shown."""

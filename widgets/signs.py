@@ -70,8 +70,8 @@ def _info(painter: QPainter, tone: QColor) -> None:
 
 
 def _solved(painter: QPainter, tone: QColor) -> None:
-    painter.setPen(_pen(tone, 2.0))
-    painter.drawPolyline(_polyline((-5, 0.5), (-1.5, 4), (5, -3.5)))
+    painter.setPen(_pen(tone, 1.75))
+    painter.drawPolyline(_polyline((-4.5, 0.25), (-1.5, 3.25), (4.25, -3.25)))
 
 
 def _cross(painter: QPainter, tone: QColor) -> None:

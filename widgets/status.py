@@ -1,0 +1,149 @@
+"""The status bar: the modes, what the last run gave, and at the right whether it left a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from modelight.widgets import numbers, theme
+from modelight.widgets.lamp import LampState, paint_lamp
+from modelight.widgets.signs import Sign, paint_sign
+
+_MIDDLE = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the bar shows. None leaves a segment out: nothing has been measured."""
+
+    train: int | None = None
+    """Modules in training mode."""
+    eval: int | None = None
+    output: str = ""
+    """What came out, e.g. "output requires_grad = False"; not translated, since it is Python."""
+    autograd_bytes: int | None = None
+    milliseconds: float | None = None
+    right: tuple[int, int] | None = None
+    """(samples answered right, labelled samples)"""
+    note: str = ""
+    """One more segment, such as "slow path (observed)"."""
+    parameters_put_back: int | None = None
+    """What the run would have changed; both None where there was no run."""
+    buffers_put_back: int | None = None
+    kept_passes: int | None = None
+    """With *Keep updates* on: passes whose updates stand."""
+    lost: str = ""
+    """What could not be put back, as a sentence; goes before all else at the right."""
+
+
+class StatusBar(QWidget):
+    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, from the right of the left part."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("status-bar")
+        self._status = Status()
+        self.setFixedHeight(26)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def value(self) -> Status:
+        """What is shown."""
+        return self._status
+
+    def setValue(self, status: Status) -> None:
+        """Show this."""
+        self._status = status
+        whole = " · ".join([*self.segments(), self.trace_text()])
+        self.setAccessibleName(whole)
+        self.setToolTip(whole)
+        self.update()
+
+    def segments(self) -> list[str]:
+        """The texts at the left, in their order."""
+        status = self._status
+        texts = []
+        if status.train is not None and status.eval is not None:
+            texts.append(
+                self.tr("{0} train · {1} eval").format(numbers.count(status.train), numbers.count(status.eval))
+            )
+        if status.output:
+            texts.append(status.output)
+        if status.autograd_bytes is not None:
+            texts.append(self.tr("autograd keeps {0}").format(numbers.size(status.autograd_bytes)))
+        if status.milliseconds is not None:
+            texts.append(numbers.milliseconds(status.milliseconds))
+        if status.right is not None:
+            good, labelled = status.right
+            share = numbers.percent(good / labelled)
+            texts.append(self.tr("accuracy {0}, {1} of {2}").format(share, good, labelled))
+        return [*texts, status.note] if status.note else texts
+
+    def trace_text(self) -> str:
+        """The text at the right: what the last run left behind."""
+        status = self._status
+        if status.lost:
+            return status.lost
+        if status.kept_passes is not None:
+            return self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
+        if status.buffers_put_back is None or status.parameters_put_back is None:
+            return ""
+        put_back = [
+            self.tr("{0} parameters").format(status.parameters_put_back) if status.parameters_put_back else "",
+            self.tr("{0} buffers").format(status.buffers_put_back) if status.buffers_put_back else "",
+        ]
+        if not any(put_back):
+            return self.tr("Run left no trace: nothing would have changed")
+        return self.tr("Run left no trace: {0} put back").format(", ".join(filter(None, put_back)))
+
+    def sizeHint(self) -> QSize:
+        return QSize(400, 26)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.color("chrome"))
+        painter.fillRect(0, 0, self.width(), 1, theme.color("line"))
+        end = self._paint_trace(painter)
+        x = 12.0
+        for number, text in enumerate(self.segments()):
+            measured = number == 0 and self._status.train is not None
+            face = theme.font(12, 500 if measured else 400)
+            width = QFontMetricsF(face).horizontalAdvance(text)
+            start = x + (19 if measured else 0)
+            if start + width > end - 12:
+                break
+            if measured:
+                paint_lamp(painter, QPointF(x + 6, self._center()), self._lamp())
+            if number:
+                painter.fillRect(QRectF(x - 13, 6, 1, 15), theme.color("line"))
+            self._write(painter, QRectF(start, 1, width + 4, 25), text, "text" if measured else "text2", measured)
+            x = start + width + 25
+
+    def _center(self) -> float:
+        return 13.5
+
+    def _lamp(self) -> LampState:
+        train, evaluate = self._status.train, self._status.eval
+        return "mixed" if train and evaluate else "train" if train else "eval" if evaluate else "none"
+
+    def _paint_trace(self, painter: QPainter) -> float:
+        """Paint the right part; returns where it begins."""
+        text = self.trace_text()
+        if not text:
+            return float(self.width())
+        calm = not self._status.lost and self._status.kept_passes is None
+        metrics = QFontMetricsF(theme.font(12, 400 if calm else 500))
+        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width() * 0.6)
+        width = metrics.horizontalAdvance(text)
+        x = self.width() - 12 - width
+        sign: Sign = "solved" if calm else "critical" if self._status.lost else "dot"
+        paint_sign(painter, QPointF(x - 13, self._center()), sign, theme.color("confirmed" if calm else "attention"))
+        self._write(painter, QRectF(x, 1, width + 4, 25), text, "text2" if calm else "attention", not calm)
+        return x - 24
+
+    def _write(self, painter: QPainter, room: QRectF, text: str, tone: str, strong: bool) -> None:
+        painter.setFont(theme.font(12, 500 if strong else 400))
+        painter.setPen(theme.color(tone))
+        painter.drawText(room, _MIDDLE, text)
