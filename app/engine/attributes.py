@@ -1,0 +1,119 @@
+"""What one module keeps in its ``__dict__``, remembered by reference and put back.
+
+Values themselves are not copied (they may be anything); but which object each name is bound to is, and the flat
+contents of plain dicts, lists and sets. That covers replaced parameters and buffers, buffers made in forward, hooks,
+counters, caches that are rebound and submodules added on the way. What changes inside other objects is not seen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelight.engine import flag
+from modelight.engine.memory import distance
+from modelight.protocol import LedgerEntry
+
+_CONTAINERS = (dict, OrderedDict, list, set)
+_TENSOR_TABLES = {"_parameters": "parameter", "_buffers": "buffer"}
+
+
+class Attributes:
+    """The attributes of one module at one moment."""
+
+    def __init__(self, path: str, module: nn.Module) -> None:
+        self._module = module
+        self._dot = f"{path}." if path else ""
+        self._flag = flag.read(module)
+        self._values = dict(vars(module))
+        self._contents = {
+            key: value.copy() if value else None for key, value in self._values.items() if type(value) in _CONTAINERS
+        }
+
+    def tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
+        """Tensors kept in plain attributes, or one level down in a container."""
+        for key, value in self._values.items():
+            if isinstance(value, torch.Tensor):
+                yield self._dot + key, "attribute", value
+            elif key not in _TENSOR_TABLES and value and type(value) in (list, tuple, dict):
+                pairs = value.items() if isinstance(value, dict) else enumerate(value)
+                for item, tensor in pairs:
+                    if isinstance(tensor, torch.Tensor):
+                        yield f"{self._dot}{key}[{item}]", "attribute", tensor
+
+    # ---------------------------------------------------------------------------------------------------- comparing
+
+    def compare(self, keep: bool) -> Iterator[LedgerEntry]:
+        """An entry for everything bound to something else now."""
+        if flag.read(self._module) != self._flag:
+            yield LedgerEntry(f"{self._dot}training", "flag", None, True)
+        now = vars(self._module)
+        for key in {**self._values, **now}:
+            if key != "training" and (
+                now.get(key) is not self._values.get(key) or (key in now) != (key in self._values)
+            ):
+                yield LedgerEntry(self._dot + key, "attribute", None, not keep)
+        for key in self._changed_contents():
+            if key in _TENSOR_TABLES:
+                yield from self._rebound(key, keep)
+            else:
+                yield LedgerEntry(self._dot + key, "attribute", None, not keep)
+
+    def _rebound(self, table: str, keep: bool) -> Iterator[LedgerEntry]:
+        now, then = self._values[table], self._contents[table] or {}
+        for key in {**then, **now}:
+            if now.get(key) is not then.get(key):
+                yield LedgerEntry(self._dot + key, _TENSOR_TABLES[table], _gap(now.get(key), then.get(key)), not keep)
+
+    def _changed_contents(self) -> Iterator[str]:
+        for key, saved in self._contents.items():
+            value = self._values[key]
+            if saved is None:
+                if value:
+                    yield key
+            elif len(value) != len(saved) or not _same_items(value, saved):
+                yield key
+
+    # ---------------------------------------------------------------------------------------------------- restoring
+
+    def restore(self) -> None:
+        """Bind every name to what it was bound to, in the order it had."""
+        now = vars(self._module)
+        if len(now) != len(self._values) or any(now.get(key) is not value for key, value in self._values.items()):
+            now.clear()
+            now.update(self._values)
+        for key in list(self._changed_contents()):
+            value, saved = self._values[key], self._contents[key]
+            value.clear()
+            if saved is not None:
+                value.extend(saved) if isinstance(value, list) else value.update(saved)
+
+    def restore_flag(self) -> None:
+        """Write the training flag back."""
+        if self._flag is not None and flag.read(self._module) != self._flag:
+            flag.write(self._module, self._flag)
+
+    def make_ordinary(self) -> None:
+        """Replace inference tensors that a kept run left behind by ordinary copies. Call outside inference mode."""
+        for table in (self._module._buffers, vars(self._module)):
+            for key, value in list(table.items()):
+                if isinstance(value, torch.Tensor) and value.is_inference() and value is not self._values.get(key):
+                    table[key] = value.clone()
+
+
+def _same_items(value: Any, saved: Any) -> bool:
+    if isinstance(value, dict):
+        return all(a is b and value[a] is saved[b] for a, b in zip(value, saved, strict=True))
+    if isinstance(value, list):
+        return all(a is b for a, b in zip(value, saved, strict=True))
+    return bool(value == saved)
+
+
+def _gap(now: Any, then: Any) -> float | None:
+    """How far a replaced tensor lies from the one it replaced; None for new and removed ones."""
+    both = isinstance(now, torch.Tensor) and isinstance(then, torch.Tensor)
+    return distance(now, then) if both and now.layout is torch.strided and then.layout is torch.strided else None

@@ -1,0 +1,52 @@
+"""Bytes that autograd keeps for backward after one forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from modelight import protocol
+
+
+class SavedTensors:
+    """Counts the storages that a forward saves for backward, each once, parameters and inputs apart."""
+
+    def __init__(self, parameters: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> None:
+        self._parameters = {_storage(tensor) for tensor in parameters}
+        self._inputs = {_storage(tensor) for tensor in inputs}
+        self._sizes: dict[int, int] = {}
+        self._tensors = 0
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        self._tensors += 1
+        # Returning the tensor itself would tie its graph into a cycle that nothing ever frees.
+        with torch._C._DisableTorchDispatch():
+            saved = tensor.detach()
+        if saved.layout is torch.strided and not torch._C._functorch.is_functorch_wrapped_tensor(saved):
+            self._sizes[_storage(saved)] = saved.untyped_storage().nbytes()
+        return saved
+
+    def __enter__(self) -> SavedTensors:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._hooks.__exit__(*error)
+
+    def result(self) -> protocol.Autograd:
+        """A lower bound of the resident memory, to be asked while the output (and so the graph) still lives."""
+        parameters = sum(size for key, size in self._sizes.items() if key in self._parameters)
+        inputs = sum(size for key, size in self._sizes.items() if key in self._inputs)
+        return protocol.Autograd(
+            kept=sum(self._sizes.values()) - parameters - inputs,
+            parameters=parameters,
+            inputs=inputs,
+            tensors=self._tensors,
+        )
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0

@@ -1,0 +1,219 @@
+"""Exact dropout masks, taken where they are drawn.
+
+Comparing a layer's input with its output is wrong: after a ReLU half of the inputs are zero already. So the recorder is
+told of every operator that draws (see ``modelight.engine.dispatch``), copies the drawn noise at once, and waits for the
+multiplication that applies it: that is the proof that it is a mask, and gives the values it fell on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelight.engine import flag, origin
+from modelight.protocol import Clause
+
+DROPOUTS = nn.modules.dropout._DropoutNd
+CHECKED = 1024
+"""Values of each product that are looked at: where the mask says dropped, it has to be zero (or NaN)."""
+_PATIENCE = 12
+"""Operators within which a drawn noise has to be applied, to count as a mask."""
+
+
+@dataclass
+class Drop:
+    """One call that dropped something, or could have. ``dropped`` is shaped as the noise: units, True = dropped."""
+
+    module: nn.Module | None
+    source: str | None
+    function: str
+    call: int
+    p: float | None
+    follows_flag: bool | None = None
+    active: bool = True
+    alpha: bool = False
+    unit: str = "element"
+    dropped: torch.Tensor | None = None
+    input_shape: tuple[int, ...] | None = None
+    already_zero: int | None = None
+    inputs: int | None = None
+    unseen: Clause | None = None
+
+    @property
+    def observed(self) -> float | None:
+        """Dropped units / all units; None where the mask was not seen."""
+        if not self.active:
+            return 0.0
+        if self.dropped is None or self.dropped.numel() == 0:
+            return None
+        return int(torch.count_nonzero(self.dropped)) / self.dropped.numel()
+
+
+@dataclass
+class _Noise:
+    """A drawn tensor that has not met its input yet."""
+
+    drop: Drop
+    noise: torch.Tensor
+    dropped: torch.Tensor
+    patience: int = _PATIENCE
+
+
+class MaskRecorder:
+    """Collects the :class:`Drop` values of one forward. ``running`` gives the innermost running module."""
+
+    def __init__(self, running: Callable[[], nn.Module | None], owner: Callable[[], nn.Module | None]) -> None:
+        self.drops: list[Drop] = []
+        self._running = running
+        self._owner = owner
+        self._waiting: list[_Noise] = []
+        self._calls: Counter[tuple[int, str | None, str]] = Counter()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether some noise was drawn that no multiplication has taken yet."""
+        return bool(self._waiting)
+
+    # --------------------------------------------------------------------------------------------------- what is drawn
+
+    def drawn(self, noise: torch.Tensor, keep: float | None, operator: str) -> None:
+        """A tensor of zeros and ones was drawn, ones with probability ``keep``."""
+        drop = self._new(self._find(operator), None if keep is None else round(1.0 - keep, 12))
+        drop.unseen = Clause("noise-not-applied")
+        self._waiting.append(_Noise(drop, noise, noise == 0))
+
+    def whole(self, noise: torch.Tensor, operator: str) -> None:
+        """A lone zero, which is what dropout multiplies with at p = 1 instead of drawing."""
+        found = self._find(operator)
+        if "dropout" in found.function.lower():
+            self._waiting.append(_Noise(self._new(found, 1.0), noise, noise == 0))
+
+    def masked(self, kept: torch.Tensor, values: torch.Tensor, p: float, operator: str) -> None:
+        """A fused dropout returned its mask, True where kept."""
+        drop = self._new(self._find(operator), p)
+        self._describe(drop, values)
+        drop.dropped = ~kept.bool()
+
+    def hidden(self, operator: str, p: float | None, reason: Clause) -> None:
+        """Something drops inside a fused kernel, where its mask is not seen."""
+        self._new(self._find(operator), p).unseen = reason
+
+    def _find(self, operator: str) -> origin.Origin:
+        return origin.find(self._running(), operator)
+
+    def _new(self, found: origin.Origin, p: float | None) -> Drop:
+        owner = self._owner()
+        drop = self._drop(owner, found.source, found.function, p if found.p is None else found.p)
+        drop.follows_flag = self._follows(found, owner)
+        return drop
+
+    def _drop(self, module: nn.Module | None, source: str | None, function: str, p: float | None) -> Drop:
+        key = (id(module), source, function)
+        drop = Drop(module, source, function, self._calls[key], p, alpha="alpha" in function.lower())
+        self._calls[key] += 1
+        self.drops.append(drop)
+        return drop
+
+    def _follows(self, found: origin.Origin, owner: nn.Module | None) -> bool | None:
+        if owner is not None and flag.read(owner) is False:
+            return False  # it drops, though the flag says eval
+        if found.is_layer and self._running() is not owner:
+            return False  # a layer that is not registered: train() and eval() never reach it
+        return found.follows_flag
+
+    # ------------------------------------------------------------------------------------------------ what it falls on
+
+    def multiplying(self, left: Any, right: Any) -> tuple[_Noise, torch.Tensor] | None:
+        """Before ``left * right``: if one of them is a waiting noise, describe what it falls on."""
+        for waiting in self._waiting:
+            noise = waiting.noise
+            for mask, values in ((right, left), (left, right)):
+                if isinstance(values, torch.Tensor) and _is(mask, noise) and values.is_floating_point():
+                    self._waiting.remove(waiting)
+                    self._describe(waiting.drop, values)
+                    return waiting, values
+        return None
+
+    def multiplied(self, waiting: _Noise, product: torch.Tensor) -> None:
+        """After the multiplication: the mask counts if what it says was dropped is zero."""
+        holds = _holds(waiting.dropped, product)
+        drop = waiting.drop
+        drop.dropped = waiting.dropped if holds else None
+        drop.unseen = None if holds else Clause("mask-check-failed")
+        if holds and waiting.dropped.dim() == 0 and drop.input_shape is not None:
+            drop.dropped = waiting.dropped.expand(drop.input_shape)
+        if drop.dropped is not None and drop.input_shape is not None:
+            drop.unit = unit_of(drop.function, drop.dropped.shape, drop.input_shape)
+
+    def tick(self) -> None:
+        """One operator went by."""
+        for waiting in self._waiting:
+            waiting.patience -= 1
+        if any(waiting.patience <= 0 for waiting in self._waiting):
+            self._waiting = [waiting for waiting in self._waiting if waiting.patience > 0]
+
+    def _describe(self, drop: Drop, values: torch.Tensor) -> None:
+        drop.input_shape = tuple(values.shape)
+        drop.inputs = values.numel()
+        drop.already_zero = drop.inputs - count_nonzero(values)
+
+    # ------------------------------------------------------------------------------------- layers that draw nothing
+
+    def finish_layer(self, module: nn.Module, seen: int, shape: tuple[int, ...]) -> None:
+        """A dropout layer returned; ``seen`` drops were known when it was entered."""
+        if len(self.drops) > seen:
+            return
+        p = float(getattr(module, "p", 0.0))
+        drop = self._drop(module, None, type(module).__name__, p)
+        drop.follows_flag = True
+        drop.active = bool(flag.read(module)) and p > 0
+        drop.input_shape = shape
+        drop.unseen = Clause("dropout-not-dispatched") if drop.active else None
+
+
+def _is(value: Any, noise: torch.Tensor) -> bool:
+    if value is noise:
+        return True
+    return (
+        isinstance(value, torch.Tensor)
+        and value.shape == noise.shape
+        and value.data_ptr() == noise.data_ptr()
+        and value.numel() > 0
+    )
+
+
+def count_nonzero(values: torch.Tensor) -> int:
+    """How many elements are not zero (NaN is not)."""
+    plain = values.detach()
+    if plain.device.type == "cpu" and plain.dtype in (torch.float32, torch.float64, torch.float16):
+        return int((plain.numpy() != 0).sum())
+    return int(torch.count_nonzero(plain))
+
+
+def _holds(dropped: torch.Tensor, product: torch.Tensor) -> bool:
+    """Whether the product is zero (or NaN: infinity times zero) wherever the mask says dropped, on a sample."""
+    try:
+        mask = dropped.expand_as(product)
+    except RuntimeError:
+        return False
+    total = product.numel()
+    step = max(1, total // CHECKED) | 1
+    where = torch.unravel_index(torch.arange(0, total, step, device=product.device), product.shape)
+    values, flags = product.detach()[where], mask[where]
+    return not bool(((values != 0) & ~values.isnan() & flags).any())
+
+
+def unit_of(function: str, mask: Sequence[int], values: Sequence[int]) -> str:
+    """What one draw decides over: an ``element``, a whole ``channel`` or a whole ``sample``."""
+    if any(part in function.lower() for part in ("1d", "2d", "3d", "feature")):
+        return "channel"
+    if tuple(mask) == tuple(values):
+        return "element"
+    if len(mask) > 1 and all(size == 1 for size in mask[1:]):
+        return "sample"
+    return "channel" if len(mask) > 2 and all(size == 1 for size in mask[2:]) else "element"
