@@ -1,15 +1,15 @@
 """*Copy as Python*: few lines that give a fresh model the flags and the grad mode shown.
 
-The model's flags are uniform at the root and differ in places, so the lines are a whole-model write, then writes of
-subtrees, then of single modules; which ones is a least-cost choice over the tree, exact for every mixture. Where a class
-below overrides ``train()``, flags are written directly, since calling it could do more.
+A write of the whole model, then of subtrees, then of single modules; which ones is a least-cost choice over the tree,
+exact for every mixture. Where a class below overrides ``train()``, flags are written directly, since calling it could
+do more.
 """
 
 from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -22,12 +22,13 @@ _LOOP_FROM = 3
 """This many writes of the same kind become a loop."""
 
 
-class _Write(NamedTuple):
+@dataclass(frozen=True)
+class _Write:
     level: int
     """How many writes above it must come before it."""
     subtree: bool
     training: bool
-    index: int
+    row: int
 
 
 def text(rows: Rows, grad_mode: GradMode, name: str = "model") -> str:
@@ -77,7 +78,7 @@ def _writes(rows: Rows) -> list[_Write]:
 
 
 def _costs(rows: Rows, wanted: list[bool | None]) -> tuple[list[list[int]], list[list[bool]]]:
-    """Per row and inherited flag (0 eval, 1 train): writes needed if the subtree keeps it; whether turning is cheaper."""
+    """Per row and inherited flag (0 eval, 1 train): writes needed if the subtree keeps it; if turning is cheaper."""
     count = len(wanted)
     kept = [[0, 0] for _ in range(count)]
     turned = [[False, False] for _ in range(count)]
@@ -104,10 +105,10 @@ def _repairs(rows: Rows, writes: list[_Write]) -> list[_Write]:
     flags: dict[int, bool] = {}
     for group in _groups(writes):
         for write in group:
-            for index in rows.below(write.index) if write.subtree else (write.index,):
+            for index in rows.below(write.row) if write.subtree else (write.row,):
                 flags[id(rows.modules[index])] = write.training
     last = 1 + max(write.level for write in writes)
-    repairs = {}
+    repairs: dict[int, _Write] = {}
     for index, module in enumerate(rows.modules):
         own = flag.read(module)
         if own is not None and flags[id(module)] != own:
@@ -135,18 +136,18 @@ def _lines(rows: Rows, group: list[_Write], name: str) -> list[str]:
             f"    if isinstance(module, {by_type}):",
             f"        module.training = {group[0].training}",
         ]
-    plain = [write for write in group if not write.subtree or _callable(rows, write.index)]
+    plain = [write for write in group if not write.subtree or _callable(rows, write.row)]
     lines = _plain_lines(rows, plain, name)
     for write in group:
-        if write.subtree and not _callable(rows, write.index):
-            lines += _flag_loop(_expression(rows, write.index, name), write.training)
+        if write.subtree and not _callable(rows, write.row):
+            lines += _flag_loop(_expression(rows, write.row, name), write.training)
     return lines
 
 
 def _plain_lines(rows: Rows, group: list[_Write], name: str) -> list[str]:
     if len(group) < _LOOP_FROM:
-        return [_expression(rows, write.index, name) + _ending(write) for write in group]
-    paths = [f"    {rows.paths[write.index]!r}," for write in group]
+        return [_expression(rows, write.row, name) + _ending(write) for write in group]
+    paths = [f"    {rows.paths[write.row]!r}," for write in group]
     return ["for path in (", *paths, "):", f"    {name}.get_submodule(path){_ending(group[0])}"]
 
 
@@ -166,9 +167,9 @@ def _flag_loop(expression: str, training: bool) -> list[str]:
 
 def _types(rows: Rows, group: list[_Write]) -> str:
     """Classes of torch.nn of which these are all there are in the model, as isinstance takes them; "" if none are."""
-    modules = {id(rows.modules[write.index]): rows.modules[write.index] for write in group}
+    modules = {id(rows.modules[write.row]): rows.modules[write.row] for write in group}
     kinds = {type(module) for module in modules.values()}
-    whole = all(rows.below(write.index).stop == write.index + 1 for write in group if write.subtree)
+    whole = all(rows.below(write.row).stop == write.row + 1 for write in group if write.subtree)
     public = all(getattr(nn, kind.__name__, None) is kind for kind in kinds)
     if len(group) < _LOOP_FROM or not whole or not public:
         return ""
@@ -182,7 +183,7 @@ def _callable(rows: Rows, index: int) -> bool:
     """Whether ``train()`` of the subtree writes flags and does nothing else."""
     below = rows.below(index)
     return not any(
-        structure.overridden(type(rows.modules[at])) or isinstance(rows.modules[at], torch.jit.ScriptModule)
+        structure.overridden(rows.modules[at]) is not None or isinstance(rows.modules[at], torch.jit.ScriptModule)
         for at in below
     ) and not any(at in rows.skeleton.cycles for at in below)
 

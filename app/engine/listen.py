@@ -50,8 +50,10 @@ class Listener:
     """What was heard; complete when the context has ended."""
 
     def __init__(self, rows: Rows) -> None:
+        # Modules of the tree, and those in plain lists: they live as long as ``rows``, so that an id means one module.
         self._rows = rows
-        self._known = rows.skeleton.places
+        self._paths = {key: rows.paths[places[0]] for key, places in rows.skeleton.places.items()}
+        self._paths |= {id(item.module): item.where for item in rows.hidden}
         self._reads: Counter[tuple[int, CodeType, int]] = Counter()
         self.writes: list[FlagWrite] = []
 
@@ -59,21 +61,17 @@ class Listener:
     def reads(self) -> list[FlagRead]:
         """Reads in code outside torch, in the order in which each line was first heard."""
         return [
-            FlagRead(self._path(module), f"{code.co_filename}:{line}", count)
+            FlagRead(self._paths[module], f"{code.co_filename}:{line}", count)
             for (module, code, line), count in self._reads.items()
         ]
 
-    def _path(self, module: int) -> str:
-        return self._rows.paths[self._known[module][0]]
-
     def _on_read(self, module: nn.Module, code: CodeType, line: int) -> None:
-        # Only modules of the tree: they live as long as the listener, so that an id means one module.
-        if id(module) in self._known:
+        if id(module) in self._paths:
             self._reads[id(module), code, line] += 1
 
     def _on_write(self, module: nn.Module, source: str, training: bool) -> None:
-        if id(module) in self._known:
-            self.writes.append(FlagWrite(self._path(id(module)), source, training))
+        if id(module) in self._paths:
+            self.writes.append(FlagWrite(self._paths[id(module)], source, training))
 
 
 _listeners: list[Listener] = []

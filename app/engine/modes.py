@@ -95,12 +95,14 @@ def call_own_train(rows: Rows, path: str, training: bool) -> object:
     Raises:
         EngineError: no such path, or the call failed.
     """
-    module = rows.modules[rows.by_path(path)]
+    index = rows.by_path(path)
+    module = rows.modules[index]
     try:
         module.train(training)
     except Exception as error:
         message = f"{type(module).__name__}.train({training}) failed: {type(error).__name__}: {error}"
         raise EngineError(message, kind="run", module=path) from error
+    rows.reached(index)
     return _RAN_USER_CODE
 
 

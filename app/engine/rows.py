@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from modelight.engine import catalog, flag, policy, structure
+from modelight.engine import catalog, flag, hidden, policy, structure
 from modelight.engine.errors import EngineError
 from modelight.engine.skeleton import walk
 from modelight.protocol import Clause, Row, RowState
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """For 100 000 rows the garbage collector would walk all of them many times, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Rows:
@@ -20,12 +34,15 @@ class Rows:
     A module that is registered under several paths has a row for each, so rows form a tree even where modules do not.
     """
 
+    @_collector_paused()
     def __init__(self, root: nn.Module) -> None:
         self.root = root
         self.skeleton = walk(root)
         self.modules: list[nn.Module] = self.skeleton.modules
         self.paths: list[str] = self.skeleton.paths
         self.parents: list[int] = self.skeleton.parents
+        self.hidden = hidden.find(self.skeleton)
+        """Modules in plain Python containers, which are not in the tree."""
         self.heard: dict[int, list[Clause]] = {}
         """What runs have shown of a module, by its first row. See :meth:`hear`."""
         self._of_path = {path: index for index, path in enumerate(self.paths)}
@@ -33,6 +50,7 @@ class Rows:
         self._grad: list[bool] | None = None
         self._trainable: list[int] = []
         self._marks: dict[int, list[Clause]] = {}
+        self._own_mode = {index: flag.read(self.modules[index]) for index in self._overriding(range(len(self.modules)))}
         self._known: list[RowState] | None = None
         self._sensitive_below: list[int] = []
         self.rows: list[Row] = self._describe()
@@ -83,7 +101,8 @@ class Rows:
     def states(self) -> list[RowState]:
         """What every row does now."""
         self._refresh_trainable()
-        self._known = [self._state(index) for index in range(len(self.modules))]
+        with _collector_paused():
+            self._known = [self._state(index) for index in range(len(self.modules))]
         return list(self._known)
 
     def known(self) -> list[RowState]:
@@ -135,9 +154,9 @@ class Rows:
         module = self.modules[index]
         behaviour = catalog.describe(module, self._sensitive_below[index])
         effect, other = behaviour.effect, behaviour.other
-        if self.heard:
-            heard = self.heard.get(self.index_of(module), [])
-            effect, other = [*effect, *heard], [*other, *heard]
+        more = self._more(module)
+        if more:
+            effect, other = [*effect, *more], [*other, *more]
         own = [tensor for tensor in module._parameters.values() if tensor is not None]
         return RowState(
             index=index,
@@ -149,6 +168,25 @@ class Rows:
             own_trainable=sum(tensor.requires_grad for tensor in own),
             marks=self._marks_of(module),
         )
+
+    def reached(self, index: int) -> None:
+        """The modules of this subtree are in modes that their own ``train()`` brought them to."""
+        self._own_mode.update((at, flag.read(self.modules[at])) for at in self._overriding(self.below(index)))
+
+    def _overriding(self, indices: Iterable[int]) -> list[int]:
+        """First rows of the modules whose class does more in ``train()`` or ``eval()`` than write flags."""
+        firsts = (self.index_of(self.modules[index]) for index in indices)
+        return [first for first in firsts if structure.overridden(self.modules[first]) is not None]
+
+    def _more(self, module: nn.Module) -> list[Clause]:
+        """What runs have shown of a module, and whether its flag was written past its own ``train()``."""
+        if not self.heard and not self._own_mode:
+            return []
+        first = self.index_of(module)
+        more = list(self.heard.get(first, ()))
+        if first in self._own_mode and self._own_mode[first] != flag.read(module):
+            more.append(Clause("flag-only", {"source": structure.overridden(module)}))
+        return more
 
     def _marks_of(self, module: nn.Module) -> list[Clause]:
         if "running_mean" in module._buffers:

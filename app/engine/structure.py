@@ -1,43 +1,149 @@
-"""What is remarkable about how a model is built: things that train() and eval() do not reach, or reach differently."""
+"""What is remarkable about how a model is built: where train() and eval() do more or less than one thinks."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.jit._trace import TracedModule
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from modelight.engine import flag
-from modelight.protocol import Clause
+from modelight.engine.code import for_each_class
+from modelight.protocol import Clause, Value
 
 if TYPE_CHECKING:
     from modelight.engine.rows import Rows
 
+_SHOWN = 8
+"""At most so many paths are listed in one note."""
+
+_WRAPPERS = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "DeepSpeedEngine")
+
 
 def notes(rows: Rows) -> dict[str, list[Clause]]:
-    """Notes by path, for the rows that have any."""
+    """Notes by path, for the rows that have any.
+
+    ``overrides-train``, ``overrides-eval`` {source}; ``unregistered`` {attribute, count, at}; ``training-property``;
+    ``script``, ``traced-script``, ``frozen-script`` {name}; ``compiled``, ``compiled-call``; ``wrapper`` {type};
+    ``parametrized``, ``weight-hook`` {tensors}; ``lazy``; ``shared`` {paths, count}; ``holds-itself`` {path};
+    ``rows-cut`` {count}.
+    """
     found: dict[str, list[Clause]] = {}
-    for path, module in zip(rows.paths, rows.modules, strict=True):
-        clauses = overridden(type(module))
-        if flag.flag_is_property(type(module)):
-            clauses.append(Clause("training-property"))
+    for index, (path, module) in enumerate(zip(rows.paths, rows.modules, strict=True)):
+        clauses = [*of_class(type(module)), *_of_module(module), *_of_place(rows, index)]
         if clauses:
             found[path] = clauses
+    for path, clause in _unregistered(rows):
+        found.setdefault(path, []).append(clause)
+    if rows.skeleton.cut:
+        found.setdefault("", []).append(Clause("rows-cut", {"count": len(rows.modules)}))
     return found
 
 
-def overridden(kind: type) -> list[Clause]:
-    """``overrides-train`` and ``overrides-eval`` {source}: methods that may do more than write flags."""
-    found = []
+def overridden(module: nn.Module) -> str | None:
+    """``file:line`` of this module's train() or eval() that is not torch's own and may do more than write flags."""
     for name in ("train", "eval"):
-        method = getattr(kind, name, None)
-        owner = next((base for base in kind.__mro__ if name in base.__dict__), nn.Module)
-        if owner is not nn.Module and not issubclass(torch.jit.ScriptModule, owner) and method is not None:
-            found.append(Clause(f"overrides-{name}", {"source": _source(method)}))
+        if name in module.__dict__:
+            return _source(module.__dict__[name])
+    own = _overrides(type(module))
+    return next(iter(own.values()), None)
+
+
+@for_each_class
+def of_class(kind: type) -> list[Clause]:
+    """The notes that hold for every module of a class."""
+    found = [Clause(f"overrides-{name}", {"source": source}) for name, source in _overrides(kind).items()]
+    if _is_compiled(kind):
+        return [*found, Clause("compiled")]
+    if flag.flag_is_property(kind):
+        found.append(Clause("training-property"))
+    if any(base.__name__ in _WRAPPERS for base in kind.__mro__):
+        found.append(Clause("wrapper", {"type": kind.__name__}))
     return found
 
 
-def _source(method: object) -> str:
+@for_each_class
+def _overrides(kind: type) -> dict[str, str]:
+    """Which of train() and eval() the class or a base below nn.Module defines, with their ``file:line``."""
+    found = {}
+    for name in ("train", "eval"):
+        owner = next((base for base in kind.__mro__ if name in base.__dict__), nn.Module)
+        if owner is not nn.Module and not issubclass(kind, torch.jit.ScriptModule):
+            found[name] = _source(owner.__dict__[name])
+    return found
+
+
+def _source(method: Any) -> str:
     code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "–"
+
+
+def _is_compiled(kind: type) -> bool:
+    return any(
+        base.__name__ == "OptimizedModule" and base.__module__.startswith("torch._dynamo") for base in kind.__mro__
+    )
+
+
+def _of_module(module: nn.Module) -> Iterator[Clause]:
+    for name in ("train", "eval"):
+        if name in module.__dict__:
+            yield Clause(f"overrides-{name}", {"source": _source(module.__dict__[name])})
+    if isinstance(module, torch.jit.ScriptModule):
+        yield _script(module)
+        return
+    if module._compiled_call_impl is not None:
+        yield Clause("compiled-call")
+    if parametrize.is_parametrized(module):
+        yield Clause("parametrized", {"tensors": _names(module.get_submodule("parametrizations")._modules)})
+    hooked = [getattr(hook, "name", "") for hook in module._forward_pre_hooks.values() if _is_weight_hook(hook)]
+    if hooked:
+        yield Clause("weight-hook", {"tensors": _names(hooked)})
+    if any(
+        tensor is not None and is_lazy(tensor) for tensor in (*module._parameters.values(), *module._buffers.values())
+    ):
+        yield Clause("lazy")
+
+
+def _names(names: Any) -> list[str | float]:
+    return list(names)
+
+
+def _is_weight_hook(hook: Callable[..., Any]) -> bool:
+    # The old weight_norm and spectral_norm: a hook of torch's that makes the weight anew before each forward.
+    return type(hook).__module__.startswith("torch.nn.utils.") and hasattr(hook, "name")
+
+
+def _script(module: torch.jit.ScriptModule) -> Clause:
+    values: dict[str, Value] = {"name": str(getattr(module, "original_name", type(module).__name__))}
+    if flag.read(module) is None:
+        return Clause("frozen-script", values)
+    return Clause("traced-script" if isinstance(module, TracedModule) else "script", values)
+
+
+def _of_place(rows: Rows, index: int) -> Iterator[Clause]:
+    above = rows.skeleton.cycles.get(index)
+    if above is not None:
+        yield Clause("holds-itself", {"path": rows.paths[above]})
+    places = rows.places(rows.modules[index])
+    if len(places) > 1:
+        others = [rows.paths[place] for place in places[: _SHOWN + 1] if place != index]
+        yield Clause("shared", {"paths": _names(others[:_SHOWN]), "count": len(places)})
+
+
+def _unregistered(rows: Rows) -> Iterator[tuple[str, Clause]]:
+    """A note at every row that shows an owner, for each attribute that holds unregistered modules."""
+    counts: Counter[tuple[int, str]] = Counter()
+    where: dict[tuple[int, str], list[str | float]] = {}
+    for item in rows.hidden:
+        counts[item.owner, item.attribute] += 1
+        where.setdefault((item.owner, item.attribute), []).append(item.where)
+    for (owner, attribute), count in counts.items():
+        at = where[owner, attribute][:_SHOWN]
+        for place in rows.places(rows.modules[owner]):
+            yield rows.paths[place], Clause("unregistered", {"attribute": attribute, "count": count, "at": at})

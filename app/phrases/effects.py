@@ -17,6 +17,7 @@ PHRASES: dict[str, str] = {
     "layer-reacts": QT_TRANSLATE_NOOP("phrases", "1 layer reacts"),
     "reads-flag": QT_TRANSLATE_NOOP("phrases", "reads its training flag at {source}"),
     "script-reads-flag": QT_TRANSLATE_NOOP("phrases", "its script reads the training flag"),
+    "flag-only": QT_TRANSLATE_NOOP("phrases", "flag only: its own train() does more at {source}"),
     "passes-through": QT_TRANSLATE_NOOP("phrases", "passes through"),
     # Dropouts
     "drops": QT_TRANSLATE_NOOP("phrases", "drops {p:percent}"),
@@ -40,7 +41,7 @@ PHRASES: dict[str, str] = {
     "instance-stats-still": QT_TRANSLATE_NOOP("phrases", "instance stats · never moves"),
     "running-stats": QT_TRANSLATE_NOOP("phrases", "running stats"),
     "fixed-stats": QT_TRANSLATE_NOOP("phrases", "fixed stats"),
-    "statistics-missing": QT_TRANSLATE_NOOP("phrases", "raises: {buffer} is missing"),
+    "raises-without": QT_TRANSLATE_NOOP("phrases", "raises: {buffer} is missing"),
     # Others
     "random-slope": QT_TRANSLATE_NOOP("phrases", "random slope, {lower:figure} to {upper:figure}"),
     "fixed-slope": QT_TRANSLATE_NOOP("phrases", "fixed slope {slope:figure}"),

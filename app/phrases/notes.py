@@ -58,16 +58,16 @@ PHRASES: dict[str, str] = {
     # --- structure
     "overrides-train": QT_TRANSLATE_NOOP(
         "phrases",
-        "This class's train() does more than set the flag, or less ({source}). It is not called unless you ask.",
+        "This class's train() may do more than set the flag, or less ({source}). It is not called unasked.",
     ),
     "overrides-eval": QT_TRANSLATE_NOOP(
         "phrases",
-        "This class's eval() does more than set the flag, or less ({source}). It is not called unless you ask.",
+        "This class's eval() may do more than set the flag, or less ({source}). It is not called unasked.",
     ),
     "unregistered": QT_TRANSLATE_NOOP(
         "phrases",
-        "{attribute} holds {count:count} modules in plain Python, not registered: train(), eval() and state_dict() never reach "
-        "them ({at}). Use nn.ModuleList or nn.ModuleDict.",
+        "{attribute} holds {count:count} modules in plain Python, not registered: train(), eval() and state_dict() "
+        "never reach them ({at}). Use nn.ModuleList or nn.ModuleDict.",
     ),
     "training-property": QT_TRANSLATE_NOOP(
         "phrases", "This class defines training as a property: who reads it cannot be heard."
@@ -106,6 +106,6 @@ PHRASES: dict[str, str] = {
     "untouched-statistics": QT_TRANSLATE_NOOP("phrases", "statistics never updated: mean 0, variance 1"),
     "needs-more-than-one-value": QT_TRANSLATE_NOOP(
         "phrases",
-        "{type} in train raises with one sample, unless its input has a length: it needs more than one value per channel.",
+        "{type} in train raises with one sample, unless its input has a length: one value per channel has no variance.",
     ),
 }

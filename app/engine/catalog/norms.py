@@ -29,7 +29,7 @@ def _instance_norm(module: nn.Module, training: bool) -> Effect | None:
 
 def _clause(rule: policy.Policy) -> Clause:
     if rule.fails:
-        return say("statistics-missing", buffer=rule.fails)
+        return say("raises-without", buffer=rule.fails)
     if rule.uses == "running":
         return Clause("running-stats")
     if not rule.updates:
