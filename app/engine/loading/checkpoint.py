@@ -50,8 +50,8 @@ def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
         key: which state dict to take where the file holds several (``ema``, ``generator`` …).
 
     Raises:
-        EngineError: kind ``checkpoint`` (unreadable, or no state dict in it), ``consent`` (only a full unpickle could read
-            it; the clause names what it would import) or ``memory``.
+        EngineError: kind ``checkpoint`` (unreadable, or no state dict in it), ``consent`` (only a full unpickle could
+            read it; the clause names what it would import) or ``memory``.
     """
     file = Path(path).expanduser()
     try:

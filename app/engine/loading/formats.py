@@ -104,7 +104,9 @@ def _zip(path: Path, trust: bool) -> Raw:
 
 def _script(path: Path) -> Any:
     try:
-        return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit itself
+            return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:
         raise refuse(f"{path.name} is TorchScript, but torch cannot load it: {_first_line(error)}") from error
 

@@ -53,7 +53,7 @@ def draw(
         return _piece(source, model, tensor, notes)
     guess = _guess(model, device, progress, should_stop)
     tensor, notes = _fill(source, guess.shape, guess.vocabulary, generator)
-    guessed = Clause("shape-guessed", {"shape": [float(size) for size in guess.shape], "why": guess.why})
+    guessed = Clause("shape-guessed", {"shape": guess.text, "why": guess.why})
     return _piece(source, model, tensor, [guessed, *notes])
 
 
@@ -180,7 +180,7 @@ def _try(
     failure: Exception | None = None
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     for guess in islice(guesses, 24):
-        progress(Clause("trying-shape", {"shape": [float(size) for size in guess.shape]}), None)
+        progress(Clause("trying-shape", {"shape": guess.text}), None)
         generator = torch.Generator().manual_seed(0)
         tensor, _ = _fill(Noise(samples=_BATCH), guess.shape, guess.vocabulary, generator)
         tensor = tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)

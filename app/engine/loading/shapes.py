@@ -25,6 +25,11 @@ class Guess:
     """The layer it is derived from, e.g. ``Conv2d(in_channels=3)``."""
     vocabulary: int | None = None
 
+    @property
+    def text(self) -> str:
+        """As a person writes it: ``3 × 64 × 64``."""
+        return " × ".join(str(size) for size in self.shape) or "()"
+
 
 def first_layer(model: nn.Module) -> nn.Module | None:
     """The first registered layer that says something about its input: a start, until a trial shows which is called."""

@@ -81,9 +81,9 @@ def _execute(file: Path) -> ModuleType:
     found = importlib.util.spec_from_loader(name, loader)
     assert found is not None  # a loader given by hand always yields a spec
     module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
     try:
         with _importing(str(file)):
+            sys.modules[name] = module
             loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)

@@ -17,6 +17,7 @@ from modelight.engine.errors import EngineError
 from modelight.engine.loading.pieces import Piece, piece_of, refuse, select
 from modelight.protocol import FromFile
 
+MAX_UNPACKED = 8 * 1024**3
 LABELS = ("labels", "label", "y", "target", "targets")
 
 
@@ -70,13 +71,19 @@ def _content(path: Path) -> Any:
 
 
 def _numpy(path: Path) -> Any:
-    if path.suffix.lower() == ".npz":
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > 2**33:
-                raise refuse(f"{path.name} unpacks to more than 8 GiB: it is refused.")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: _native(arrays[key], key) for key in arrays.files}
-    return _native(np.load(path, allow_pickle=False), path.name)
+    # Opened here: np.load leaves a file that turns out broken open.
+    with path.open("rb") as stream:
+        if path.suffix.lower() == ".npy":
+            return _native(np.lib.format.read_array(stream, allow_pickle=False), path.name)
+        with zipfile.ZipFile(stream) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
+                raise refuse(f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB: it is refused.")
+            arrays = {}
+            for entry in archive.infolist():
+                with archive.open(entry) as member:
+                    name = entry.filename.removesuffix(".npy")
+                    arrays[name] = _native(np.lib.format.read_array(member, allow_pickle=False), name)
+            return arrays
 
 
 def _native(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
