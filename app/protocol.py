@@ -468,6 +468,58 @@ class SameAnswer(msgspec.Struct, frozen=True):
     exact_company: bool
 
 
+# --------------------------------------------------------------------------------------------------------- comparing
+
+Measure = Literal["softmax", "probabilities", "log_probabilities", "sigmoid", "raw"]
+"""How the values of an output were read before they were compared."""
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One of the six ways to run a model: every flag in one mode, under one grad mode; ``Compared.runs`` runs of all
+    samples. Everything but the grad mode is None or 0 where ``problem`` says that the model raised."""
+
+    training: bool
+    grad_mode: GradMode
+    values: Array | None = None
+    """samples × width, float32: the first output as :attr:`Compared.measure` reads it, mean over the runs. Of an
+    output wider than 1024, that many values at even distances."""
+    deviations: Array | None = None
+    """samples × width, float32: standard deviation over the runs (n − 1); None for a single run."""
+    spread: float | None = None
+    """One figure of ``deviations``, in the units of :attr:`Compared.moved`."""
+    exact: bool = False
+    """Every tensor that came out was the same in all runs, bit for bit."""
+    milliseconds: float | None = None
+    """Median over the forwards of ``Compared.batch`` samples, bare: no hooks, no observer."""
+    watched: bool = False
+    """The time includes a watch for writes, which a model above 25 million parameters is not run without."""
+    kept_bytes: int = 0
+    """What autograd keeps after the first forward, as :attr:`Autograd.kept`."""
+    output: Literal["requires_grad", "plain", "inference"] = "plain"
+    """What the first output is."""
+    would_move: int = 0
+    """How many buffers the runs would have changed, had they not been put back."""
+    problem: Clause | None = None
+
+
+class Culprit(msgspec.Struct, frozen=True):
+    """One module that acts differently in train and eval, flipped by itself. Distances are in the units of
+    :attr:`Compared.moved`; None where the model raised."""
+
+    row: int
+    path: str
+    type: str
+    training: bool
+    """Its flag when the question was asked."""
+    alone: float | None
+    """How far the output moves from all in train when it alone is in eval."""
+    against: float | None
+    """How far it moves from all in eval when it alone is in train."""
+    flipped: float | None = None
+    """How far it moves from the present state when it alone is flipped; None where the present state is all train or
+    all eval, in which this is ``alone`` or ``against``."""
+
+
 # ---------------------------------------------------------------------------------------------------- checkpoint alone
 
 
@@ -735,6 +787,19 @@ class AskFindings(Command):
     keep_updates: bool = False
 
 
+class AskCompare(Command):
+    """Run the input in train and in eval under each grad mode, and flip every mode-sensitive module by itself.
+
+    Replied by :class:`Compared`. At most the first 64 samples are run, ``runs`` times each, ``batch`` per forward;
+    run i is seeded with ``seed`` + i. ``grad_mode`` is the one in which modules are flipped.
+    """
+
+    seed: int = 0
+    batch: int = 1
+    runs: int = 16
+    grad_mode: GradMode = "no_grad"
+
+
 class RestoreCheckpoint(Command):
     """Put every parameter and buffer back to what it was after loading. Replied by :class:`Changed`."""
 
@@ -898,6 +963,50 @@ class FindingsReady(Event):
     findings: list[Finding]
 
 
+class Compared(Event):
+    """Six ways to run the model, and which modules make the difference.
+
+    The unit of ``moved``, ``spread`` and the culprits: for class probabilities that sum to one, half the sum over the
+    classes of the absolute difference (total variation: the probability that went elsewhere; with two classes, the
+    difference of either); otherwise the mean over the values of the absolute difference. Always averaged over samples.
+    """
+
+    seed: int
+    batch: int
+    runs: int
+    samples: int
+    """How many samples were run: the first ones."""
+    forwards: int
+    """In one run."""
+    grad_mode: GradMode
+    """In which the modules were flipped."""
+    field: str
+    """Name of the first output, as in :attr:`OutputField.name`."""
+    shape: tuple[int, ...]
+    """Of one forward's first output."""
+    per_sample: bool
+    """Each sample has a row of its own; else each row is a whole forward."""
+    measure: Measure
+    cells: list[Cell]
+    """Train, then eval; each enabled, no_grad, inference_mode."""
+    moved: float | None
+    """How far all in train and all in eval are apart, means over the runs; the largest of the three grad modes."""
+    rows_exact: bool
+    """Train and eval gave the same in every run, bit for bit, under each grad mode."""
+    columns_exact: bool
+    """The grad modes gave the same in every run, bit for bit, in train and in eval."""
+    columns_apart: float | None
+    """Largest absolute difference of any value between grad modes, in the same run and mode; None where fewer than
+    two ran."""
+    culprits: list[Culprit] = []
+    """By the larger of ``alone`` and ``against``, the largest first."""
+    everything: float | None = None
+    """How far all in train and all in eval are apart in the runs of the culprits."""
+    culprit_runs: int = 0
+    mixed: bool = False
+    """When the question was asked, some flags were in train and some in eval."""
+
+
 class Python(Event):
     text: str
 
@@ -934,6 +1043,7 @@ CommandMessage = (
     | Run
     | AskSame
     | AskFindings
+    | AskCompare
     | RestoreCheckpoint
     | AskPython
     | Inspect
@@ -953,6 +1063,7 @@ EventMessage = (
     | Frame
     | SameAnswerReady
     | FindingsReady
+    | Compared
     | Python
     | Inspected
     | TensorInspected
