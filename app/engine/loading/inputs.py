@@ -102,13 +102,13 @@ def call(function: Callable[[], Any], what: str) -> Any:
         raise refuse(f"{what} failed: {type(error).__name__}: {error}{sources.place(error)}") from error
 
 
-def parameter_names(module: nn.Module) -> set[str]:
-    """Names of the arguments of forward; empty where they cannot be read (scripts, C functions)."""
+def parameter_names(module: nn.Module) -> list[str]:
+    """Names of the arguments of forward, in order; empty where they cannot be read (scripts, C functions)."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):
-        return set()
-    return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype | None:

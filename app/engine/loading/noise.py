@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop
 from modelight.engine.loading import shapes, trial
@@ -200,10 +200,17 @@ def _says_more(layer: nn.Module, model: nn.Module) -> bool:
 
 def _stand_in(model: nn.Module) -> nn.Module:
     """A lazy model takes its shapes from its first run: a guess must not decide them, so a copy is tried."""
-    if not any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+    lazy = [tensor for tensor in [*model.parameters(), *model.buffers()] if is_lazy(tensor)]
+    if not lazy:
         return model
+    # torch copies uninitialized parameters, but not uninitialized buffers.
+    memo: dict[int, Any] = {
+        id(buffer): UninitializedBuffer(buffer.requires_grad, buffer.device, buffer.dtype)
+        for buffer in lazy
+        if isinstance(buffer, UninitializedBuffer)
+    }
     try:
-        return copy.deepcopy(model)
+        return copy.deepcopy(model, memo)
     except Exception as error:
         raise refuse("This model has lazy layers, so no shape can be tried: give the shape of one sample.") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ MAX_UNPACKED = 8 * 1024**3
 LABELS = ("labels", "label", "y", "target", "targets")
 
 
-def read(source: FromFile, directory: str, parameters: set[str]) -> Piece:
+def read(source: FromFile, directory: str, parameters: Sequence[str]) -> Piece:
     """The samples of a file.
 
     A file of several tensors: ``key`` names the one to take; else one named like labels gives the labels, those named
-    like arguments of forward (``parameters``) are keyword arguments, and a single one left is the positional argument.
+    like arguments of forward (``parameters``) are keyword arguments, and a single one left is the positional argument,
+    unless it has the name of an argument other than the first.
 
     Raises:
         EngineError: kind ``input``.
@@ -94,32 +95,33 @@ def _native(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
 
 
 def _sorted_out(
-    content: Mapping[Any, Any], key: str, parameters: set[str], file: str
+    content: Mapping[Any, Any], key: str, parameters: Sequence[str], file: str
 ) -> tuple[Any, tuple[int | None, ...]]:
     """(the argument or the keyword arguments, the labels)"""
     tensors = {str(name): value for name, value in content.items()}
     if key:
         if key not in tensors:
             raise refuse(f"{file} has no “{key}”; it has {', '.join(tensors) or 'nothing'}.")
-        return tensors[key], _labels(tensors, key, parameters)
-    labels = _labels(tensors, "", parameters)
-    rest = {name: value for name, value in tensors.items() if name not in _label_names(tensors, parameters)}
+        return tensors[key], _labels(tensors, key)
+    labels = _labels(tensors, "")
+    rest = {name: value for name, value in tensors.items() if name not in _label_names(tensors)}
     keywords = {name: value for name, value in rest.items() if name in parameters}
+    # One tensor alone is positional, also under the first argument's name, so that it joins with positional ones.
+    if len(rest) == 1 and not set(keywords) & set(parameters[1:]):
+        return next(iter(rest.values())), labels
     if keywords:
         return keywords, labels
-    if len(rest) == 1:
-        return next(iter(rest.values())), labels
     raise refuse(f"{file} holds several tensors ({', '.join(rest) or 'none'}): name the one to take.")
 
 
-def _label_names(tensors: Mapping[str, Any], parameters: set[str]) -> list[str]:
+def _label_names(tensors: Mapping[str, Any]) -> list[str]:
     """Names that mean labels; in a file that holds nothing else they are the input."""
     names = [name for name in tensors if name.lower() in LABELS]
     return names if len(names) < len(tensors) else []
 
 
-def _labels(tensors: Mapping[str, Any], taken: str, parameters: set[str]) -> tuple[int | None, ...]:
-    for name in _label_names(tensors, parameters):
+def _labels(tensors: Mapping[str, Any], taken: str) -> tuple[int | None, ...]:
+    for name in _label_names(tensors):
         values = torch.as_tensor(tensors[name])
         if name != taken and values.dim() == 1 and not values.is_floating_point() and not values.is_complex():
             return tuple(int(value) for value in values)

@@ -247,7 +247,7 @@ def test_mutated_files_always_end_in_a_state_dict_or_a_sentence(tmp_path: Path, 
     for suffix in (".pt", ".npz", ".npy", ".safetensors"):
         renamed = path.with_suffix(suffix)
         renamed.write_bytes(whole)
-        _read_or_sentence(lambda file=renamed: tensorfiles.read(FromFile(str(file)), "", set()))  # type: ignore[misc]
+        _read_or_sentence(lambda file=renamed: tensorfiles.read(FromFile(str(file)), "", []))  # type: ignore[misc]
 
 
 def _mutate(whole: bytearray, data: st.DataObject) -> None:
