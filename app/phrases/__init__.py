@@ -6,7 +6,7 @@ Qt's translator with :func:`translate_with`; :func:`mark` is what ``pyside6-lupd
 
 A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count``
 (14 274), ``percent``
-(0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide).
+(0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide), ``size`` (bytes: 262 KiB).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from modelight.protocol import Clause
 from modelight.widgets import numbers
 
 CONTEXT = "phrases"
+_MISSING = "–"
 
 _translate: Callable[[str], str] = lambda text: text  # noqa: E731 - replaced by the window
 
@@ -36,7 +37,9 @@ def translate_with(function: Callable[[str], str]) -> None:
 
 class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec in ("count", "percent", "figure"):
+        if value is None or value == _MISSING:
+            return _MISSING
+        if format_spec in ("count", "percent", "figure", "size"):
             return str(getattr(numbers, format_spec)(value))
         if isinstance(value, list):
             return ", ".join(str(item) for item in value)
@@ -44,7 +47,7 @@ class _Formatter(string.Formatter):
 
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         # A sentence with a gap tells more than no sentence: a figure that is not there shows as a dash.
-        return kwargs.get(str(key), "–")
+        return kwargs.get(str(key), _MISSING)
 
 
 _formatter = _Formatter()

@@ -1,5 +1,232 @@
-"""Phrases: findings. See ``modelight.phrases`` for the format."""
+"""Phrases: findings. See ``modelight.phrases`` for the format.
+
+A finding's values may name its title (``title``) and the sentences of its body (``say``), where one finding is told in
+more than one way; otherwise they are ``ID.title`` and ``ID.body``. Ask :func:`title` and :func:`body`.
+"""
 
 from __future__ import annotations
 
-PHRASES: dict[str, str] = {}
+from modelight.phrases import QT_TRANSLATE_NOOP
+from modelight.protocol import Clause, Finding
+
+PHRASES: dict[str, str] = {
+    # --- the input
+    "ML101.title": QT_TRANSLATE_NOOP("phrases", "Output ignores the input"),
+    "ML101.now.probability": QT_TRANSLATE_NOOP(
+        "phrases", "{inputs:count} inputs all give class {column} at {mean:.2f} ± {std:.2f}."
+    ),
+    "ML101.now.probability.noise": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{inputs:count} inputs, {noise:count} of them noise, all give class {column} at {mean:.2f} ± {std:.2f}.",
+    ),
+    "ML101.now.value": QT_TRANSLATE_NOOP(
+        "phrases", "{inputs:count} inputs all give {mean:figure} ± {std:figure} (value {column} of the output)."
+    ),
+    "ML101.now.value.noise": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{inputs:count} inputs, {noise:count} of them noise, all give {mean:figure} ± {std:figure} "
+        "(value {column} of the output).",
+    ),
+    "ML101.collapse": QT_TRANSLATE_NOOP("phrases", "They stop differing at {collapse}."),
+    "ML101.collapse.alone": QT_TRANSLATE_NOOP(
+        "phrases", "They stop differing at {collapse}: in train, {culprit} normalises a single sample by itself."
+    ),
+    "ML101.collapse.batch": QT_TRANSLATE_NOOP(
+        "phrases", "They stop differing at {collapse}: in train, {culprit} normalises each batch by itself."
+    ),
+    "ML101.culprit": QT_TRANSLATE_NOOP(
+        "phrases", "Flipping {culprit} alone accounts for {culprit_share:percent} of the difference to eval."
+    ),
+    "ML101.flip.probability": QT_TRANSLATE_NOOP(
+        "phrases", "Flipped to eval, the answers run from {eval_low:.2f} to {eval_high:.2f}."
+    ),
+    "ML101.flip.value": QT_TRANSLATE_NOOP(
+        "phrases", "Flipped to eval, the answers run from {eval_low:figure} to {eval_high:figure}."
+    ),
+    # --- statistics
+    "ML110.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use this batch’s statistics"),
+    "ML110.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses this batch’s statistics"),
+    "ML110.restored": QT_TRANSLATE_NOOP(
+        "phrases", "{buffers:count} buffers would have moved in this run. They were put back."
+    ),
+    "ML110.restored.one": QT_TRANSLATE_NOOP("phrases", "1 buffer would have moved in this run. It was put back."),
+    "ML110.kept": QT_TRANSLATE_NOOP(
+        "phrases", "{buffers:count} buffers move in each run, and stay moved: Keep updates is on."
+    ),
+    "ML110.kept.one": QT_TRANSLATE_NOOP("phrases", "1 buffer moves in each run, and stays moved: Keep updates is on."),
+    "ML110.none": QT_TRANSLATE_NOOP("phrases", "No buffer moves: nothing is learned from these batches."),
+    "ML111.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} frozen layers still move"),
+    "ML111.title.one": QT_TRANSLATE_NOOP("phrases", "1 frozen layer still moves"),
+    "ML111.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "No parameter of {first} requires grad, yet its running statistics would have moved in this run: "
+        "requires_grad=False does not freeze them. Eval does.",
+    ),
+    "ML112.title": QT_TRANSLATE_NOOP("phrases", "Running statistics of {layers:count} layers have moved"),
+    "ML112.title.one": QT_TRANSLATE_NOOP("phrases", "Running statistics of 1 layer have moved"),
+    "ML112.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{buffers:count} buffers are not what they were when the model was opened. {furthest} moved furthest, by "
+        "{deviations:figure} of its deviations.",
+    ),
+    "ML114.title": QT_TRANSLATE_NOOP("phrases", "Inputs do not match the running statistics"),
+    "ML114.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "In eval, what reaches {first} lies {median:figure} running deviations from its running mean (median of "
+        "{channels:count} channels, {samples:count} inputs; at most {largest:figure}). Inputs scaled or shifted "
+        "otherwise than in training do this, and so do stale statistics.",
+    ),
+    "ML115.title": QT_TRANSLATE_NOOP("phrases", "Running statistics are broken"),
+    "ML115.has-nan": QT_TRANSLATE_NOOP("phrases", "{count:count} values of {tensor} are NaN."),
+    "ML115.has-infinite": QT_TRANSLATE_NOOP("phrases", "{count:count} values of {tensor} are infinite."),
+    "ML115.zero-variance": QT_TRANSLATE_NOOP(
+        "phrases", "The running variance is 0 in {count:count} of {channels:count} channels."
+    ),
+    "ML115.negative-variance": QT_TRANSLATE_NOOP(
+        "phrases", "The running variance is negative in {count:count} of {channels:count} channels."
+    ),
+    "ML115.used": QT_TRANSLATE_NOOP("phrases", "The layer normalises with them now."),
+    "ML115.hidden": QT_TRANSLATE_NOOP("phrases", "Train hides it: in eval the layer will normalise with them."),
+    "ML116.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers never learned their statistics"),
+    "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer never learned its statistics"),
+    "ML116.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{first} normalises with mean 0 and variance 1, as a new layer does: no batch in train has reached it, and no "
+        "checkpoint.",
+    ),
+    "ML117.title": QT_TRANSLATE_NOOP("phrases", "State moves in eval"),
+    "ML117.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "With every flag in eval a run still rewrites {tensors:count} tensors, {first} first of all (by "
+        "{largest:figure}). They were put back; your own script does not do that.",
+    ),
+    # --- randomness
+    "ML120.title.one": QT_TRANSLATE_NOOP("phrases", "1 dropout is on"),
+    "ML120.title.many": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on"),
+    "ML120.one": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{first} drops {observed:percent} of {total:count} values in {runs:count} runs; nominal is {p:percent}.",
+    ),
+    "ML120.many": QT_TRANSLATE_NOOP(
+        "phrases", "They drop {observed:percent} of {total:count} values in {runs:count} runs; the first is {first}."
+    ),
+    "ML120.one.unseen": QT_TRANSLATE_NOOP(
+        "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
+    ),
+    "ML120.many.unseen": QT_TRANSLATE_NOOP("phrases", "The first is {first}; their masks are not seen here."),
+    "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
+    "ML121.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "With every flag in eval, {function} dropped {dropped:count} of {total:count} values in {module}, at {source}. "
+        "It is on by default: hand it training=self.training.",
+    ),
+    "ML121.made": QT_TRANSLATE_NOOP(
+        "phrases",
+        "With every flag in eval, a {function} dropped {dropped:count} of {total:count} values in {module}, at "
+        "{source}. It is no child of the module, so eval() cannot reach it: make it in __init__.",
+    ),
+    "ML122.title": QT_TRANSLATE_NOOP("phrases", "Attention drops in eval"),
+    "ML122.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "With every flag in eval, scaled_dot_product_attention drops with p = {p:figure} in {module}, at {source}. "
+        "It has no training flag: give it dropout_p=0.0 in eval.",
+    ),
+    "ML123.title": QT_TRANSLATE_NOOP("phrases", "Random in eval"),
+    "ML123.where": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The same input twice, every flag in eval: two answers, up to {difference:figure} apart. They part first at "
+        "{module}.",
+    ),
+    "ML123.somewhere": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The same input twice, every flag in eval: two answers, up to {difference:figure} apart. No module could be "
+        "found at which they part.",
+    ),
+    "ML123.generators": QT_TRANSLATE_NOOP("phrases", "Drawn from: {generators}."),
+    "ML123.source": QT_TRANSLATE_NOOP("phrases", "The line that draws is {source}."),
+    "ML124.title": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on, and nothing is random"),
+    "ML124.title.one": QT_TRANSLATE_NOOP("phrases", "1 dropout is on, and nothing is random"),
+    "ML124.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{runs:count} runs gave the same answer bit for bit although {first} is in train: it was not called, or what "
+        "it drops does not reach the output.",
+    ),
+    # --- gradients
+    "ML130.title.on": QT_TRANSLATE_NOOP("phrases", "Gradients are on"),
+    "ML130.title.off": QT_TRANSLATE_NOOP("phrases", "Gradients are off"),
+    "ML130.on": QT_TRANSLATE_NOOP(
+        "phrases", "Autograd keeps {kept:size} for backward after each forward. eval() does not change that."
+    ),
+    "ML130.off": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{grad_mode} stops neither dropout nor batch statistics: {modules:count} modules act as in training.",
+    ),
+    "ML130.off.one": QT_TRANSLATE_NOOP(
+        "phrases", "{grad_mode} stops neither dropout nor batch statistics: 1 module acts as in training."
+    ),
+    # --- structure
+    "ML140.title": QT_TRANSLATE_NOOP("phrases", "Modules that nothing reaches"),
+    "ML140.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{attribute} of {module} holds modules in plain Python ({at}): train(), eval(), parameters() and state_dict() "
+        "never reach them.",
+    ),
+    "ML140.sensitive": QT_TRANSLATE_NOOP(
+        "phrases", "Of these, {sensitive:count} act differently in train and eval, and stay in the mode they are in."
+    ),
+    "ML141.title": QT_TRANSLATE_NOOP("phrases", "A class with a train() of its own"),
+    "ML141.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{type} overrides train() or eval() ({source}): flags alone may not show what a script reaches. It is not "
+        "called unless you ask.",
+    ),
+    "ML142.title": QT_TRANSLATE_NOOP("phrases", "Asked for eval, got train"),
+    "ML142.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The model is in eval, yet {count:count} layers below {module} are in train, {first} first of all. {type} has "
+        "a train() of its own ({source}).",
+    ),
+    # --- company
+    "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
+    "ML150.probability": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The first input alone gives class {column} at {alone:.2f}; among {mates:count} others, at {company:.2f}.",
+    ),
+    "ML150.value": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The first input alone gives {alone:figure}; among {mates:count} others, {company:figure} (value {column} of "
+        "the output).",
+    ),
+    "ML150.where": QT_TRANSLATE_NOOP("phrases", "It is {module} that first mixes them."),
+    "ML160.title": QT_TRANSLATE_NOOP("phrases", "Inference tensors cannot be trained on"),
+    "ML160.body": QT_TRANSLATE_NOOP(
+        "phrases", "Outputs made under inference_mode raise in backward. Use no_grad where they return to training."
+    ),
+    "ML170.title": QT_TRANSLATE_NOOP("phrases", "One value per channel is not enough in train"),
+    "ML170.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The model raised: {error}. In train this layer needs the deviation of its batch; run more samples at once, or "
+        "put it in eval.",
+    ),
+    # --- cures that were tried
+    "remedy.verified": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is gone."),
+    "remedy.failed": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is still there."),
+}
+
+
+def title(finding: Finding) -> str:
+    """The finding in a few words."""
+    return _say(str(finding.values.get("title", f"{finding.id}.title")), finding)
+
+
+def body(finding: Finding) -> str:
+    """What was found, in sentences, one per line."""
+    said = finding.values.get("say")
+    ids = said if isinstance(said, list) else [f"{finding.id}.body"]
+    return "\n".join(_say(str(id_), finding) for id_ in ids)
+
+
+def _say(id_: str, finding: Finding) -> str:
+    from modelight.phrases import phrase
+
+    return phrase(Clause(id_, finding.values))

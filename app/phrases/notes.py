@@ -5,6 +5,11 @@ from __future__ import annotations
 from modelight.phrases import QT_TRANSLATE_NOOP
 
 PHRASES: dict[str, str] = {
+    # --- experiments
+    "looking": QT_TRANSLATE_NOOP("phrases", "Looking for what is remarkable ({rule})"),
+    "flipping": QT_TRANSLATE_NOOP("phrases", "Flipping {module}"),
+    "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
+    "shape-varies": QT_TRANSLATE_NOOP("phrases", "The output has another shape each time, so runs cannot be compared."),
     # --- opening and loading
     "importing": QT_TRANSLATE_NOOP("phrases", "Importing {what}"),
     "building": QT_TRANSLATE_NOOP("phrases", "Building {what}"),

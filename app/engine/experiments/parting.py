@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from modelight.engine.batches import Batch
-from modelight.engine.experiments.trials import Flags, Trials, tensors
+from modelight.engine.experiments.trials import Flags, Trials
+from modelight.engine.outputs import fields
 
 Same = Callable[[torch.Tensor, torch.Tensor], bool]
 MEMORY = 512 * 2**20
@@ -28,7 +29,7 @@ class _Tape:
     def hear(self, row: int, module: nn.Module, args: Any, output: Any) -> None:
         if self.held > MEMORY:
             return
-        taken = [[self.cut(tensor).detach().clone() for _, tensor in tensors(part)] for part in (list(args), output)]
+        taken = [[self.cut(tensor).detach().clone() for _, tensor in fields(part)] for part in (list(args), output)]
         self.held += sum(tensor.nbytes for part in taken for tensor in part)
         self.calls.append((row, taken[0], taken[1]))
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
-from modelight.engine.experiments.trials import Trials, all_flags, tensors
+from modelight.engine.experiments.trials import Trials, all_flags
+from modelight.engine.outputs import fields
 from modelight.engine.rows import Rows
 from modelight.protocol import Curve, GradMode
 
@@ -73,7 +74,7 @@ class _Recorder:
     spreads: dict[int, _Spread] = field(default_factory=dict)
 
     def hear(self, row: int, module: nn.Module, args: Any, output: Any) -> None:
-        tensor = next((tensor for _, tensor in tensors(output) if tensor.is_floating_point()), None)
+        tensor = next((tensor for _, tensor in fields(output) if tensor.is_floating_point()), None)
         if module._modules or tensor is None or tensor.numel() == 0:
             return
         flat = tensor.detach().reshape(-1)

@@ -1,0 +1,146 @@
+"""ML101: does the output depend on the input at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelight import protocol
+from modelight.engine import experiments
+from modelight.engine.errors import Cancelled, EngineError
+from modelight.engine.experiments.answers import Floats, softmax
+from modelight.engine.findings.evidence import Evidence
+from modelight.engine.findings.rule import set_eval
+from modelight.protocol import Curve, Finding, Remedy, Value
+
+STILL = 0.1
+"""Answers ignore the input where real inputs move them less than this share of what they do in eval."""
+DEAD = 1e-3
+"""Deviation over inputs, relative to the answers' size, below which eval does not move either: nothing was lost."""
+CULPRITS = 24
+"""Norm layers flipped one by one, at most."""
+RECOVERED = 0.25
+"""A layer is named as the cause if it alone, flipped, brings back this share of the spread in eval."""
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Deviation of the answers over real inputs, the part that repeats explain taken off, averaged over columns."""
+
+    between: float
+    size: float
+
+    @staticmethod
+    def of(values: Floats) -> _Spread:
+        runs = values.shape[0]
+        between = values.mean(axis=0).var(axis=0)
+        within = values.var(axis=0, ddof=1).mean(axis=0) / runs if runs > 1 else 0.0
+        return _Spread(
+            float(np.sqrt(np.maximum(between - within, 0.0)).mean()), float(np.sqrt(np.square(values).mean()))
+        )
+
+
+def ignores_input(evidence: Evidence) -> Iterator[Finding]:
+    """The present state hardly tells real inputs apart, while the same weights in eval do. Both were run."""
+    real = evidence.real
+    if len(real) < 2 or not evidence.inputs.splittable or evidence.first.train == 0:
+        return
+    now, probable = evidence.read(evidence.now)
+    flipped, _ = evidence.read(evidence.evaluated)
+    if now.shape[1:] != flipped.shape[1:] or now.shape[1] != evidence.inputs.samples:
+        return
+    if not np.isfinite(now).all() or not np.isfinite(flipped).all():
+        return
+    here, there = _Spread.of(now[:, real]), _Spread.of(flipped[:, real])
+    if there.between <= DEAD * there.size or here.between >= STILL * there.between:
+        return
+    curve = experiments.spread_curve(
+        evidence.model,
+        evidence.inputs,
+        evidence.rows,
+        grad_mode=evidence.command.grad_mode,
+        seed=evidence.command.seed,
+        samples=real,
+        should_stop=evidence.should_stop,
+    )
+    culprit, share = _culprit(evidence, probable)
+    yield _finding(evidence, now, flipped, probable, curve, culprit, share)
+
+
+def _culprit(evidence: Evidence, probable: bool) -> tuple[str | None, float]:
+    """The norm layer that, alone in eval, brings most of the difference to eval back, and how much of it."""
+    candidates = [norm.row for norm in evidence.batch_norms]
+    if not candidates or len(candidates) > CULPRITS:
+        return None, 0.0
+    try:
+        found = experiments.flips(
+            evidence.model,
+            evidence.inputs,
+            evidence.rows,
+            grad_mode=evidence.command.grad_mode,
+            seed=evidence.command.seed,
+            batch=evidence.command.batch,
+            runs=2,
+            candidates=candidates,
+            read=softmax if probable else lambda values: values,
+            should_stop=evidence.should_stop,
+            progress=evidence.progress,
+        )
+    except Cancelled:
+        raise
+    except EngineError:
+        return None, 0.0
+    first = found.ranking[0]
+    if first.spread < RECOVERED * found.eval_spread or found.whole == 0:
+        return None, 0.0
+    return first.path, min(1.0, first.alone / found.whole)
+
+
+def _finding(
+    evidence: Evidence,
+    now: Floats,
+    flipped: Floats,
+    probable: bool,
+    curve: Curve | None,
+    culprit: str | None,
+    share: float,
+) -> Finding:
+    column = 0 if probable and now.shape[-1] == 2 else int(flipped.mean(axis=0).std(axis=0).argmax())
+    noise = sum(evidence.is_noise)
+    shown, after = now[..., column], flipped[:, evidence.real, column]
+    collapse = None
+    if curve is not None and curve.collapse is not None:
+        collapse = evidence.rows.paths[curve.rows[curve.collapse]]
+    values: dict[str, protocol.Value] = {
+        "inputs": now.shape[1],
+        "noise": noise,
+        "runs": now.shape[0],
+        "batch": evidence.command.batch,
+        "column": column,
+        "reading": "probability" if probable else "value",
+        "mean": float(shown.mean()),
+        "std": float(shown.std()),
+        "eval_low": float(after.min()),
+        "eval_high": float(after.max()),
+        "collapse": collapse,
+        "culprit": culprit,
+        "culprit_share": share if culprit is not None else None,
+    }
+    values["say"] = _lines(values)
+    remedies: list[Remedy] = [set_eval([""])]
+    if culprit is not None and share >= 0.5:
+        remedies.append(set_eval([culprit]))
+    return Finding("ML101", "critical", collapse if collapse is not None else culprit, values, curve, remedies)
+
+
+def _lines(values: dict[str, Value]) -> list[str | float]:
+    reading = values["reading"]
+    said: list[str | float] = [f"ML101.now.{reading}.noise" if values["noise"] else f"ML101.now.{reading}"]
+    if values["collapse"] is not None:
+        by = "" if values["culprit"] is None else ".alone" if values["batch"] == 1 else ".batch"
+        said.append(f"ML101.collapse{by}")
+    if values["culprit"] is not None:
+        said.append("ML101.culprit")
+    return [*said, f"ML101.flip.{reading}"]

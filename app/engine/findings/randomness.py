@@ -1,0 +1,149 @@
+"""ML120 to ML124: what drops, what is random although it should not be, and what should be random and is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from modelight.engine import catalog, hidden
+from modelight.engine.experiments.parting import first_parting
+from modelight.engine.experiments.trials import all_flags
+from modelight.engine.findings.evidence import Evidence
+from modelight.engine.findings.rule import set_eval
+from modelight.protocol import DropoutCapture, Finding, Frame, Remedy, Value
+
+ATTENTION = "scaled_dot_product_attention"
+_KINDS = ("dropout", "drop_path", "rnn_dropout", "attention", "functional_dropout")
+
+
+def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
+    """Modules in train that dropped in this run, and how much."""
+    sites = following(evidence, evidence.now)
+    paths = list(dict.fromkeys(site.path for site in sites))
+    if not paths:
+        return
+    dropped, total = _counts(sites)
+    values: dict[str, Value] = {
+        "modules": len(paths),
+        "first": paths[0],
+        "p": sites[0].p,
+        "observed": dropped / total if total else None,
+        "dropped": dropped,
+        "total": total,
+        "runs": evidence.now.repeats * evidence.now.forwards,
+        "grad_mode": evidence.command.grad_mode,
+    }
+    number = "one" if len(paths) == 1 else "many"
+    seen = number if total else f"{number}.unseen"
+    values["title"] = f"ML120.title.{number}"
+    values["say"] = [f"ML120.{seen}"]
+    yield Finding("ML120", "warning", paths[0], values, remedies=[set_eval(paths)])
+
+
+def following(evidence: Evidence, frame: Frame) -> list[DropoutCapture]:
+    """Dropouts that dropped in a frame, of modules in train, and did not with every flag in eval."""
+    still = {(site.row, site.function, site.call) for site in _dropped(evidence.evaluated)}
+    return [
+        site
+        for site in _dropped(frame)
+        if evidence.training(site.row) and (site.row, site.function, site.call) not in still
+    ]
+
+
+def _dropped(frame: Frame) -> list[DropoutCapture]:
+    return [site for site in frame.dropouts if site.active and site.row >= 0 and site.observed != 0.0]
+
+
+def _counts(sites: Sequence[DropoutCapture]) -> tuple[int, int]:
+    """Dropped and all values, over all repeats where the site counted them, else over the last."""
+    dropped = total = 0
+    for site in sites:
+        if site.unit_dropped is not None and site.unit_total:
+            units = site.unit_dropped.numpy()
+            dropped, total = dropped + int(units.sum()), total + site.unit_total * units.size
+        else:
+            dropped, total = dropped + site.dropped, total + site.total
+    return dropped, total
+
+
+def drops_in_eval(evidence: Evidence) -> Iterator[Finding]:
+    """Dropouts that drop with every flag in eval: called as functions, made inside forward, or given to attention."""
+    holders = {found.owner for found in hidden.find(evidence.rows.skeleton)}
+    for site in _dropped(evidence.evaluated):
+        if site.function == ATTENTION:
+            yield _in_eval(evidence, "ML122", site, ["ML122.body"], "dropout_p=p if self.training else 0.0")
+        elif site.function.startswith("F."):
+            yield _in_eval(evidence, "ML121", site, ["ML121.body"], "training=self.training")
+        elif "ropout" in site.function and not (_is_drop(evidence, site.row) or site.row in holders):
+            # Where the module holds others in a plain list, ML140 tells it.
+            yield _in_eval(evidence, "ML121", site, ["ML121.made"], "self.dropout = nn.Dropout(p)  # in __init__")
+
+
+def _is_drop(evidence: Evidence, row: int) -> bool:
+    return catalog.describe(evidence.rows.modules[row], 0).kind in _KINDS
+
+
+def _in_eval(evidence: Evidence, id_: str, site: DropoutCapture, say: list[str | float], python: str) -> Finding:
+    values: dict[str, Value] = {
+        "module": site.path or "model",
+        "function": site.function,
+        "source": site.source,
+        "p": site.p,
+        "observed": site.observed,
+        "dropped": site.dropped,
+        "total": site.total,
+        "say": say,
+    }
+    return Finding(id_, "warning", site.path, values, remedies=[Remedy("edit-code", [site.path], python=[python])])
+
+
+def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
+    """Two runs of the same input with every flag in eval differ, and no dropout that was seen explains it."""
+    values = evidence.answers(evidence.evaluated).values
+    if _explained(evidence) or np.array_equal(values[0], values[1], equal_nan=True):
+        return
+    seed, batch = evidence.command.seed, evidence.inputs.part(0, evidence.command.batch)
+    flags = all_flags(evidence.rows, False)
+    row = first_parting(evidence.trials, (batch, seed), (batch, seed + 1), flags=flags)
+    module = None if row is None else evidence.rows.paths[row]
+    drawn = [entry.name for entry in evidence.evaluated.ledger.entries if entry.kind == "rng"]
+    site = next((one for one in _dropped(evidence.evaluated) if one.row == row), None)
+    source = site.source if site is not None else None
+    say: list[str | float] = ["ML123.where" if module is not None else "ML123.somewhere"]
+    say += ["ML123.generators"] if drawn else []
+    say += ["ML123.source"] if source else []
+    found: dict[str, Value] = {
+        "module": module or "model",
+        "generators": [*drawn],
+        "source": source,
+        "difference": float(np.abs(values[0] - values[1]).max()),
+        "say": say,
+    }
+    yield Finding("ML123", "warning", module, found)
+
+
+def _explained(evidence: Evidence) -> bool:
+    """Whether dropouts that another rule names are all that drops in eval."""
+    sites = _dropped(evidence.evaluated)
+    return bool(sites) and all("ropout" in site.function or site.function == ATTENTION for site in sites)
+
+
+def no_variance(evidence: Evidence) -> Iterator[Finding]:
+    """Dropouts are in train with p > 0, yet nothing random happened: no spread can come of it."""
+    rows = evidence.rows
+    asked = [
+        rows.paths[index]
+        for index, module in enumerate(rows.modules)
+        if rows.index_of(module) == index and evidence.training(index) and _would_drop(evidence, index)
+    ]
+    answers = evidence.answers(evidence.now).values
+    if asked and not evidence.now.random and bool((answers == answers[:1]).all()):
+        values: dict[str, Value] = {"modules": len(asked), "first": asked[0], "runs": len(answers)}
+        values["title"] = "ML124.title.one" if len(asked) == 1 else "ML124.title"
+        yield Finding("ML124", "info", asked[0], values)
+
+
+def _would_drop(evidence: Evidence, row: int) -> bool:
+    behaviour = catalog.describe(evidence.rows.modules[row], 0)
+    return behaviour.kind in _KINDS and behaviour.sensitive
