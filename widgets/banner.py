@@ -35,7 +35,7 @@ class SignLabel(QWidget):
 
 
 class Banner(QFrame):
-    """One sentence with buttons; hidden while there is nothing to say. The traceback is one click away, to read and copy."""
+    """One sentence with buttons; hidden while there is nothing to say. The traceback is one click away."""
 
     button_pressed = Signal(str)
     """(name given to :meth:`show_message`)"""
@@ -67,8 +67,8 @@ class Banner(QFrame):
         self._row = QHBoxLayout()
         self._row.setContentsMargins(12, 8, 12, 8)
         self._row.setSpacing(8)
-        self._row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignTop)
-        self._row.addWidget(self._text, 1)
+        self._row.addWidget(self._sign)
+        self._row.addWidget(self._text, 1, Qt.AlignmentFlag.AlignVCenter)
         self._row.addWidget(self._details_button)
         self._row.addWidget(self._dismiss)
         below = QVBoxLayout()

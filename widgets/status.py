@@ -40,7 +40,7 @@ class Status:
 
 
 class StatusBar(QWidget):
-    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, from the right of the left part."""
+    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -40,7 +40,7 @@ _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 @dataclass(frozen=True, slots=True)
 class TreeRow:
-    """What stays the same of a module: where it is and what it is. ``parent`` is the index of its parent's row, or −1."""
+    """What stays the same of a module. ``parent`` is the index of its parent's row, −1 for the root."""
 
     path: str
     name: str

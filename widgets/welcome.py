@@ -1,4 +1,4 @@
-"""The page that is shown before a model is open: samples with their lessons, recent models, and where to drop a file."""
+"""The page before a model is open: samples with their lessons, recent models, and where to drop a file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class _Entry(KeyboardFocus, QPushButton):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return self.layout().totalHeightForWidth(width)
+        layout = self.layout()
+        return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
 
     def sizeHint(self) -> QSize:
         return QSize(_WIDTH, self.heightForWidth(_WIDTH))

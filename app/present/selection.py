@@ -1,0 +1,193 @@
+"""From the engine's rows, states and frames to the foot of the tree: the axes of one module, in a fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
+from modelight.present.tree import effect_text
+from modelight.protocol import DropoutCapture, Frame, GradMode, ModuleCapture, NormCapture, Row, RowState, Value
+from modelight.widgets.lamp import LampState
+from modelight.widgets.numbers import shape
+from modelight.widgets.selection_pane import Selection, SelectionLine
+
+WORDS = {
+    "flag": QT_TRANSLATE_NOOP("phrases", "Flag"),
+    "no-flag": QT_TRANSLATE_NOOP("phrases", "none: a frozen script"),
+    "effect": QT_TRANSLATE_NOOP("phrases", "Does now"),
+    "in-train": QT_TRANSLATE_NOOP("phrases", "In train"),
+    "in-eval": QT_TRANSLATE_NOOP("phrases", "In eval"),
+    "uses": QT_TRANSLATE_NOOP("phrases", "Uses"),
+    "uses-batch": QT_TRANSLATE_NOOP("phrases", "statistics of this batch: {samples}, {values:count} values"),
+    "one-sample": QT_TRANSLATE_NOOP("phrases", "1 sample"),
+    "samples": QT_TRANSLATE_NOOP("phrases", "{count:count} samples"),
+    "uses-instance": QT_TRANSLATE_NOOP("phrases", "statistics of each sample by itself"),
+    "uses-running": QT_TRANSLATE_NOOP("phrases", "running statistics"),
+    "uses-running-of": QT_TRANSLATE_NOOP("phrases", "running statistics of {count:count} updates"),
+    "updates": QT_TRANSLATE_NOOP("phrases", "Updates"),
+    "updates-no": QT_TRANSLATE_NOOP("phrases", "no"),
+    "updates-put-back": QT_TRANSLATE_NOOP("phrases", "yes, {how} (put back after each run)"),
+    "updates-kept": QT_TRANSLATE_NOOP("phrases", "yes, {how}, kept"),
+    "momentum": QT_TRANSLATE_NOOP("phrases", "momentum {momentum:figure}"),
+    "momentum-none": QT_TRANSLATE_NOOP("phrases", "cumulative average"),
+    "momentum-zero": QT_TRANSLATE_NOOP("phrases", "momentum 0, so they never move"),
+    "drops": QT_TRANSLATE_NOOP("phrases", "Drops"),
+    "drops-rate": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}"),
+    "drops-observed": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}, nominal {p:percent}"),
+    "drops-scaled": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}, rest × {scale:figure}"),
+    "drops-nothing": QT_TRANSLATE_NOOP("phrases", "nothing in this run"),
+    "already-zero": QT_TRANSLATE_NOOP("phrases", "Already zero"),
+    "already-zero-of": QT_TRANSLATE_NOOP("phrases", "{zero:count} of {total:count} before the layer"),
+    "not-measured": QT_TRANSLATE_NOOP("phrases", "not measured"),
+    "gradients": QT_TRANSLATE_NOOP("phrases", "Gradients"),
+    "gradients-own": QT_TRANSLATE_NOOP("phrases", "{on:count} of {all:count} parameters require grad"),
+    "gradients-below": QT_TRANSLATE_NOOP("phrases", "{on:count} of {all:count} values below require grad"),
+    "no-parameters": QT_TRANSLATE_NOOP("phrases", "no parameters"),
+    "thread": QT_TRANSLATE_NOOP("phrases", "Thread"),
+    "grad-on": QT_TRANSLATE_NOOP("phrases", "grad on"),
+    "output": QT_TRANSLATE_NOOP("phrases", "Output"),
+    "no-run": QT_TRANSLATE_NOOP("phrases", "no run yet"),
+    "not-called": QT_TRANSLATE_NOOP("phrases", "not called in this run"),
+    "output-is": QT_TRANSLATE_NOOP("phrases", "{shape}, requires_grad = {grad}"),
+    "output-inference": QT_TRANSLATE_NOOP("phrases", "{shape}, inference tensor"),
+    "channels": QT_TRANSLATE_NOOP("phrases", "{type}, {count:count} channels"),
+    "dropout": QT_TRANSLATE_NOOP("phrases", "{type}, p = {p:figure}"),
+    "with-parameters": QT_TRANSLATE_NOOP("phrases", "{type}, {count:count} parameters"),
+}
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One module as the engine last told of it. ``frame`` is the newest run in the present state, None without one."""
+
+    row: Row
+    state: RowState
+    model: str
+    grad_mode: GradMode
+    lamp: LampState
+    frame: Frame | None = None
+
+
+def selection(of: Selected) -> Selection:
+    """What the foot of the tree says of a module."""
+    norm, dropout = _norm(of), _dropout(of)
+    if norm is not None:
+        middle = [_line("uses", _uses(norm, of)), _line("updates", _updates(norm, of))]
+    elif dropout is not None:
+        middle = [_line("drops", _drops(dropout)), _line("already-zero", _already_zero(dropout))]
+    else:
+        other = "in-eval" if of.state.training else "in-train"
+        middle = [_line("effect", effect_text(of.state.effect)), _line(other, effect_text(of.state.other))]
+    return Selection(
+        title=of.row.path or of.model,
+        caption=_caption(of, norm, dropout),
+        lamp=of.lamp,
+        quiet=not (of.row.sensitive or of.row.sensitive_below),
+        lines=(
+            _line("flag", _flag(of.state)),
+            *middle,
+            _line("gradients", _gradients(of)),
+            _line("thread", _say("grad-on") if of.grad_mode == "enabled" else of.grad_mode),
+            _line("output", _output(of)),
+        ),
+    )
+
+
+def _say(id_: str, **values: Value) -> str:
+    return fill(WORDS[id_], values)
+
+
+def _line(name: str, value: str) -> SelectionLine:
+    return SelectionLine(_say(name), value)
+
+
+def _norm(of: Selected) -> NormCapture | None:
+    return next((one for one in of.frame.norms if one.row == of.state.index), None) if of.frame else None
+
+
+def _dropout(of: Selected) -> DropoutCapture | None:
+    if of.frame is None:
+        return None
+    return next((one for one in of.frame.dropouts if one.row == of.state.index), None)
+
+
+def _module(of: Selected) -> ModuleCapture | None:
+    return next((one for one in of.frame.modules if one.row == of.state.index), None) if of.frame else None
+
+
+def _flag(state: RowState) -> str:
+    return _say("no-flag") if state.training is None else f"training = {state.training}"
+
+
+def _uses(norm: NormCapture, of: Selected) -> str:
+    if norm.uses == "instance":
+        return _say("uses-instance")
+    if norm.uses == "running":
+        return _say("uses-running-of", count=norm.tracked) if norm.tracked else _say("uses-running")
+    if norm.unseen is not None or not norm.batch_count or of.frame is None:
+        return effect_text(of.state.effect)
+    # batch_count is the last forward's, which may hold fewer samples than the others.
+    size = of.frame.samples % of.frame.batch or min(of.frame.batch, of.frame.samples)
+    samples = _say("one-sample") if size == 1 else _say("samples", count=size)
+    return _say("uses-batch", samples=samples, values=norm.batch_count)
+
+
+def _updates(norm: NormCapture, of: Selected) -> str:
+    if not norm.updates:
+        return _say("updates-no")
+    if norm.momentum is None:
+        how = _say("momentum-none")
+    else:
+        how = _say("momentum", momentum=norm.momentum) if norm.momentum else _say("momentum-zero")
+    kept = of.frame is not None and of.frame.ledger.kept
+    return _say("updates-kept" if kept else "updates-put-back", how=how)
+
+
+def _drops(one: DropoutCapture) -> str:
+    if one.unseen is not None:
+        return phrase(one.unseen)
+    if not one.active or one.observed is None:
+        return _say("drops-nothing")
+    if one.p is None:
+        return _say("drops-rate", observed=one.observed, total=one.total)
+    if one.alpha or one.p >= 1 or one.unit == "sample":
+        # These do not scale what is left by 1 / (1 − p), or need not.
+        return _say("drops-observed", observed=one.observed, total=one.total, p=one.p)
+    return _say("drops-scaled", observed=one.observed, total=one.total, scale=1 / (1 - one.p))
+
+
+def _already_zero(one: DropoutCapture) -> str:
+    if one.already_zero is None or one.inputs is None:
+        return _say("not-measured")
+    return _say("already-zero-of", zero=one.already_zero, total=one.inputs)
+
+
+def _gradients(of: Selected) -> str:
+    if of.state.own_parameters:
+        return _say("gradients-own", on=of.state.own_trainable, all=of.state.own_parameters)
+    if of.row.parameters:
+        return _say("gradients-below", on=of.state.trainable, all=of.row.parameters)
+    return _say("no-parameters")
+
+
+def _output(of: Selected) -> str:
+    if of.frame is None:
+        return _say("no-run")
+    one = _module(of)
+    if one is None or (not one.calls and one.unseen is None):
+        return _say("not-called")
+    if one.unseen is not None:
+        return phrase(one.unseen)
+    if one.is_inference:
+        return _say("output-inference", shape=shape(one.shape))
+    return _say("output-is", shape=shape(one.shape), grad=str(one.requires_grad))
+
+
+def _caption(of: Selected, norm: NormCapture | None, dropout: DropoutCapture | None) -> str:
+    if norm is not None:
+        return _say("channels", type=of.row.type, count=norm.channels)
+    if dropout is not None and dropout.p is not None and of.row.sensitive:
+        return _say("dropout", type=of.row.type, p=dropout.p)
+    if of.row.parameters:
+        return _say("with-parameters", type=of.row.type, count=of.row.parameters)
+    return of.row.type

@@ -1,0 +1,71 @@
+"""From the engine's rows and states to those of the module tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from modelight.phrases import phrase
+from modelight.protocol import Clause, Frame, Row, RowState
+from modelight.widgets.numbers import shape
+from modelight.widgets.tree_model import Tone, TreeRow, TreeState
+
+_REMARKS = {"needs-more-than-one-value", "untouched-statistics"}
+"""What is worth knowing about a module's tensors, but breaks nothing by itself."""
+_AGAINST_FLAG = {"drops-always"}
+"""Effects that no flag switches off: in eval they ask for attention."""
+
+
+def tree_rows(rows: Sequence[Row], model: str) -> list[TreeRow]:
+    """One tree row per row; the root is called ``model``."""
+    return [_row(row, model) for row in rows]
+
+
+def tree_states(states: Iterable[RowState], rows: Sequence[Row]) -> dict[int, TreeState]:
+    """States by row index, as :meth:`ModuleTree.update_states` takes them."""
+    return {state.index: _state(state, rows[state.index]) for state in states}
+
+
+def tree_shapes(frame: Frame | None) -> Mapping[int, str]:
+    """Output shapes of the last run, by row index."""
+    return {one.row: shape(one.shape) for one in frame.modules if one.calls} if frame is not None else {}
+
+
+def effect_text(clauses: Iterable[Clause]) -> str:
+    """What a module does, in the words of the effect column."""
+    return " · ".join(phrase(clause) for clause in clauses)
+
+
+def _row(row: Row, model: str) -> TreeRow:
+    return TreeRow(
+        path=row.path,
+        name=row.name or row.path.rpartition(".")[2] or model,
+        parent=row.parent,
+        type=row.type,
+        parameters=row.parameters,
+        reacts=row.sensitive,
+        reacts_below=row.sensitive_below,
+        notes=" ".join(phrase(note) for note in row.notes),
+        also_at=tuple(row.also_at),
+        own_train=any(note.id in ("overrides-train", "overrides-eval") for note in row.notes),
+    )
+
+
+def _state(state: RowState, row: Row) -> TreeState:
+    problems = [phrase(mark) for mark in state.marks if mark.id not in _REMARKS]
+    remarks = [phrase(mark) for mark in state.marks if mark.id in _REMARKS]
+    return TreeState(
+        training=state.training,
+        effect=effect_text(state.effect),
+        tone=_tone(state, row),
+        trainable=state.trainable,
+        problem="; ".join(problems),
+        remark="; ".join(remarks),
+    )
+
+
+def _tone(state: RowState, row: Row) -> Tone:
+    if state.training is False and any(clause.id in _AGAINST_FLAG for clause in state.effect):
+        return "attention"
+    if not row.sensitive or state.training is None:
+        return "none"
+    return "train" if state.training else "eval"
