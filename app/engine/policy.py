@@ -39,6 +39,8 @@ class Policy:
     """The running statistics are written with weight 0: they never move."""
     fails: str = ""
     """Name of the buffer without which every forward raises."""
+    fixed: bool = False
+    """It never asks for the mode: the running statistics are used as they are in train, too."""
     lazy: bool = False
     """The statistics have no shape before the first forward."""
 
@@ -50,7 +52,7 @@ def policy(module: nn.Module, training: bool | None = None) -> Policy | None:
         return _batch_norm(module, mode)
     if isinstance(module, _InstanceNorm) and follows_its_base(type(module), _InstanceNorm):
         return _instance_norm(module, mode)
-    return Policy("running", False, None) if is_frozen_norm(module) else None
+    return Policy("running", False, None, fixed=True) if is_frozen_norm(module) else None
 
 
 def follows_its_base(kind: type, base: type) -> bool:

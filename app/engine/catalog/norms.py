@@ -13,18 +13,9 @@ from modelight.protocol import Clause
 _STATISTICS = ("running_mean", "running_var")
 
 
-def _batch_norm(module: nn.Module, training: bool) -> Effect | None:
+def _by_policy(module: nn.Module, training: bool) -> Effect | None:
     rule = policy.policy(module, training)
-    if rule is None or not isinstance(module, _BatchNorm):
-        return None
-    return Effect([_clause(rule)], _mutates(rule))
-
-
-def _instance_norm(module: nn.Module, training: bool) -> Effect | None:
-    rule = policy.policy(module, training)
-    if rule is None or not isinstance(module, _InstanceNorm):
-        return None
-    return Effect([_clause(rule)], _mutates(rule))
+    return None if rule is None or rule.fixed else Effect([_clause(rule)], _mutates(rule))
 
 
 def _clause(rule: policy.Policy) -> Clause:
@@ -55,7 +46,7 @@ ENTRIES = (
         "batch_norm",
         "BatchNorm1d/2d/3d, SyncBatchNorm, lazy ones, subclasses that act by their flag",
         lambda kind: issubclass(kind, _BatchNorm),
-        _batch_norm,
+        _by_policy,
         "Normalises with this batch's statistics if training or without running ones, else with the running ones. "
         "Updates those if training, track_running_stats and the buffers exist; without them only the counter moves. "
         "momentum None: cumulative average 1/n; momentum 0: never moves.",
@@ -65,7 +56,7 @@ ENTRIES = (
         "instance_norm",
         "InstanceNorm1d/2d/3d, lazy ones",
         lambda kind: issubclass(kind, _InstanceNorm),
-        _instance_norm,
+        _by_policy,
         "With track_running_stats: each instance's statistics in train (and updates the running ones), the running "
         "ones in eval. Without: the mode has no effect. momentum None never moves; num_batches_tracked stays 0.",
         "running_mean, running_var",

@@ -66,15 +66,20 @@ def _fake_quantize(module: nn.Module, training: bool) -> Effect | None:
     observes = bool(getattr(module, "observer_enabled", (0,))[0])
     quantizes = bool(getattr(module, "fake_quant_enabled", (0,))[0])
     observer = getattr(module, "activation_post_process", None)
-    inner = tuple(f"activation_post_process.{name}" for name in observer._buffers) if observer is not None else ()
+    inner = tuple(f"activation_post_process.{name}" for name in _observed(observer)) if observer is not None else ()
     own = tuple(name for name in ("scale", "zero_point") if name in module._buffers)
     words = "observes-quantizes" if observes and quantizes else "observes" if observes else "quantizes"
     return Effect([Clause(words if observes or quantizes else "no-effect")], own + inner if observes else ())
 
 
 def _observer(module: nn.Module, training: bool) -> Effect | None:
-    names = tuple(name for name in module._buffers if name not in ("eps",))
+    names = _observed(module)
     return Effect([Clause("observes")], names) if names else None
+
+
+def _observed(observer: nn.Module) -> tuple[str, ...]:
+    """The buffers an observer writes; the smallest scale it allows is one that it only reads."""
+    return tuple(name for name in observer._buffers if name != "eps")
 
 
 def _is_a(kind: type, module: str, name: str) -> bool:
