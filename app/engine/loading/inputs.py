@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from torch import nn
 
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.loading import images, noise, sources, spec, tensorfiles
+from modelight.engine.loading import images, noise, signatures, sources, spec, tensorfiles
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse, select
 from modelight.engine.loading.thumbnails import thumbnails
 from modelight.protocol import (
@@ -72,7 +71,7 @@ def _piece(source: Source, open_model: OpenModel, directory: str) -> Piece:
             raise refuse(f"{open_model.name} offers no example_input().")
         return select(open_model.offered, source.samples, "example_input()")
     if isinstance(source, FromFile):
-        return tensorfiles.read(source, directory, parameter_names(open_model.module))
+        return tensorfiles.read(source, directory, [p.name for p in signatures.parameters(open_model.module)])
     if isinstance(source, Images):
         return images.read(source, directory)
     if isinstance(source, FromFunction):
@@ -100,15 +99,6 @@ def call(function: Callable[[], Any], what: str) -> Any:
         return function()
     except (Exception, SystemExit) as error:
         raise refuse(f"{what} failed: {type(error).__name__}: {error}{sources.place(error)}") from error
-
-
-def parameter_names(module: nn.Module) -> list[str]:
-    """Names of the arguments of forward, in order; empty where they cannot be read (scripts, C functions)."""
-    try:
-        parameters = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop
-from modelight.engine.loading import shapes, trial
+from modelight.engine.loading import shapes, signatures, trial
 from modelight.engine.loading.pieces import Piece, refuse
 from modelight.engine.loading.shapes import Guess
 from modelight.protocol import Clause, Noise
@@ -66,7 +65,7 @@ def _piece(source: Noise, model: nn.Module, tensor: torch.Tensor, notes: list[Cl
 def _arguments(model: nn.Module, tensor: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional, unless the model names its main input (``main_input_name`` of transformers)."""
     name = getattr(model, "main_input_name", None)
-    if isinstance(name, str) and name in inspect.signature(model.forward).parameters:
+    if isinstance(name, str) and name in [parameter.name for parameter in signatures.parameters(model)]:
         return (), {name: tensor}
     return (tensor,), {}
 
@@ -216,14 +215,8 @@ def _stand_in(model: nn.Module) -> nn.Module:
 
 
 def _no_guess(model: nn.Module, failure: Exception | None) -> EngineError:
-    try:
-        parameters = inspect.signature(model.forward).parameters.values()
-    except (TypeError, ValueError):
-        parameters = inspect.Signature().parameters.values()
-    required = [
-        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    name = type(model).__name__
+    required = [parameter.name for parameter in signatures.parameters(model) if parameter.required]
+    name = getattr(model, "original_name", type(model).__name__)
     if len(required) > 1:
         message = (
             f"{name}.forward needs {', '.join(required)}: write a function example_input() that returns a dict of "
