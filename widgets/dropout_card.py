@@ -48,6 +48,7 @@ class SurvivalPlot(Plot):
         super().__init__("survival", self.table, height=112, most=(5, 3))
         self.level, self.stems = self.add(Level()), self.add(Stems())
         self._kept = np.empty(0)
+        self._scale: tuple[tuple[int, float], float] = ((0, 0.0), 0.0)
 
     def set_data(self, site: DropoutSite) -> None:
         """Show the site's survival; it has one."""
@@ -62,11 +63,12 @@ class SurvivalPlot(Plot):
         self.bottom.set_ticks([(float(index), str(index)) for index in index_ticks(len(kept), 5)])
         ends = np.concatenate([np.abs(kept - nominal), [5.0], np.abs(np.array([low, high]) * 100 - nominal)])
         reach = float(np.ceil(np.nanmax(ends) * 1.05 / 5) * 5)
+        if (len(kept), nominal) == self._scale[0]:
+            reach = max(reach, self._scale[1])
+        self._scale = (len(kept), nominal), reach
         self.left.set_ticks([(level, f"{level:g}") for level in (nominal - reach, nominal, nominal + reach)])
         margin = reach * 0.12
-        self.hold(
-            (-0.7, len(kept) - 0.3), (nominal - reach - margin, nominal + reach + margin), (len(kept), nominal, reach)
-        )
+        self.hold((-0.7, len(kept) - 0.3), (nominal - reach - margin, nominal + reach + margin), (len(kept), nominal))
 
     def table(self) -> Table:
         """One row per unit."""

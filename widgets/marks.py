@@ -332,14 +332,21 @@ class Curve(Mark):
     def __init__(self) -> None:
         super().__init__(z=3)
         self._x, self._y, self._role, self._name, self._ringed = _NOTHING, _NOTHING, "mask", "", -1
-        self._named_at = 0
+        self._named_at, self._below = 0, False
 
     def set_data(
-        self, x: ArrayLike, y: ArrayLike, role: str, name: str = "", ringed: int = -1, named_at: int = 0
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        role: str,
+        name: str = "",
+        ringed: int = -1,
+        named_at: int = 0,
+        below: bool = False,
     ) -> None:
-        """The name stands above the point ``named_at``."""
+        """The name stands above the point ``named_at``, or ``below`` it where there is room."""
         self._x, self._y, self._role, self._name = _values(x), _values(y), role, name
-        self._ringed, self._named_at = ringed, named_at
+        self._ringed, self._named_at, self._below = ringed, named_at, below
         self.update()
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
@@ -353,4 +360,5 @@ class Curve(Mark):
         if self._name and points:
             place = points[min(self._named_at, len(points) - 1)]
             painter.setFont(paint.font(11))
-            painter.drawText(QPointF(place.x() + 6, place.y() - 7), self._name)
+            down = 17 if self._below and place.y() + 20 < area.bottom() else -7
+            painter.drawText(QPointF(place.x() + 6, place.y() + down), self._name)

@@ -34,6 +34,8 @@ class Page(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setProperty("ground", "surface")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.body = QWidget()
         self.body.setProperty("ground", "surface")
         self.body.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

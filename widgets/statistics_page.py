@@ -1,0 +1,200 @@
+"""The Statistics page: running statistics, this batch's, and the checkpoint's, layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from modelight.widgets import numbers
+from modelight.widgets.buttons import Button
+from modelight.widgets.checkpoint_table import CheckpointTable
+from modelight.widgets.counted import counted
+from modelight.widgets.labels import label
+from modelight.widgets.norm_cards import CardScroll, NormCards
+from modelight.widgets.sections import Entry, Heading, Page, row
+from modelight.widgets.statistics_data import NormDetail, StatisticsData
+from modelight.widgets.statistics_plots import ChannelPlot, DriftPlot, PreviewPlot, shown_channels
+from modelight.widgets.switch import Switch
+
+
+class StatisticsPage(Page):
+    """Shows :class:`StatisticsData`."""
+
+    layer_selected = Signal(str)
+    """The path of the layer whose card was pressed."""
+    keep_updates_requested = Signal(bool)
+    restore_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._data: StatisticsData | None = None
+        self.cards = NormCards()
+        self.cards.selected.connect(self.layer_selected)
+        self.card_scroll = CardScroll(self.cards)
+        self.channel_heading, self.drift_heading, self.preview_heading = Heading(), Heading(), Heading()
+        self.table_heading = Heading()
+        self.mean, self.variance = ChannelPlot("running-mean"), ChannelPlot("running-variance")
+        self.drift, self.preview = DriftPlot(), PreviewPlot()
+        self.drift_note, self.preview_note = _note(), _note()
+        self.table = CheckpointTable()
+        self.keep = Switch(self.tr("Keep updates"))
+        self.keep.clicked.connect(self.keep_updates_requested)
+        self.restore = Button(self.tr("Restore checkpoint"), height=26)
+        self.restore.clicked.connect(self.restore_requested)
+        self.words = label(tone="text2", size=12, wrap=True)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self.column.addWidget(self.card_scroll)
+        self.column.addSpacing(16)
+        self.column.addWidget(self.channel_heading)
+        self.column.addWidget(self.words)
+        self.column.addSpacing(8)
+        self._channels = QWidget()
+        pair = _pair(self._channels)
+        titles = (label(self.tr("Mean"), size=12, weight=500), label(self.tr("Variance"), size=12, weight=500))
+        for column, (title, plot) in enumerate(zip(titles, (self.mean, self.variance), strict=True)):
+            pair.addWidget(title, 0, column)
+            pair.addWidget(plot, 1, column)
+        self.column.addWidget(self._channels)
+        self._drift_rule = self.add_rule()
+        self._drifts = QWidget()
+        pair = _pair(self._drifts)
+        for column, parts in enumerate(
+            ((self.drift_heading, self.drift, self.drift_note), (self.preview_heading, self.preview, self.preview_note))
+        ):
+            box = QVBoxLayout()
+            box.setSpacing(4)
+            for part in parts:
+                box.addWidget(part)
+            box.addStretch(1)
+            pair.addLayout(box, 0, column)
+        self.column.addWidget(self._drifts)
+        self._table_rule = self.add_rule()
+        head = row(self.table_heading, self.restore, self.keep, spacing=12)
+        head.setStretch(0, 1)
+        self.column.addLayout(head)
+        self.column.addSpacing(4)
+        self.column.addWidget(self.table)
+        self.column.addStretch(1)
+
+    def data(self) -> StatisticsData | None:
+        """What is shown."""
+        return self._data
+
+    def set_data(self, data: StatisticsData) -> None:
+        """Show the statistics of the last run."""
+        self._data = data
+        detail = data.selected
+        self.cards.set_data(data.cards, None if detail is None else detail.path)
+        self.card_scroll.fit()
+        self.card_scroll.show_selected()
+        self.keep.setChecked(data.keep_updates)
+        self.restore.setEnabled(data.moved)
+        if detail is not None:
+            self._fill_channels(detail)
+            self._fill_drift(detail)
+            self._fill_preview(detail)
+            self._fill_table(detail)
+
+    def retheme(self) -> None:
+        """The theme changed: the same items in its colours."""
+        for plot in (self.mean, self.variance, self.drift, self.preview):
+            plot.retheme()
+
+    # --------------------------------------------------------------------------------------------------------- content
+
+    def _fill_channels(self, detail: NormDetail) -> None:
+        entries = [Entry("fill", "train_mark", self.tr("this batch"))] if detail.mean.batch is not None else []
+        if detail.mean.running is not None:
+            entries.append(Entry("fill", "eval_mark", self.tr("running, now")))
+        if detail.mean.checkpoint is not None:
+            entries.append(Entry("outline", "text", self.tr("checkpoint")))
+        channels = counted(detail.channels, self.tr("%1 channel"), self.tr("%1 channels"))
+        self.channel_heading.set_text(self.tr("One value per channel"), f"{detail.path}, {channels}", entries)
+        self.words.setText(self.explanation(detail))
+        self.words.setVisible(bool(self.words.text()))
+        any_values = detail.mean.batch is not None or detail.mean.running is not None
+        self._channels.setVisible(any_values)
+        if any_values:
+            self.mean.set_data(detail.mean, (detail.path, detail.channels))
+            self.variance.set_data(detail.variance, (detail.path, detail.channels))
+
+    def explanation(self, detail: NormDetail) -> str:
+        """What the layer did in this run, where the plots do not say it."""
+        parts = [detail.words] if detail.words else []
+        if detail.mean.running is None:
+            text = {
+                "batch": self.tr("It keeps no running statistics: train and eval both use the batch’s."),
+                "instance": self.tr(
+                    "It keeps no running statistics: each sample is normalised by itself in both modes."
+                ),
+            }
+            parts.append(text.get(detail.uses, ""))
+        if detail.forwards > 1:
+            text_forwards = self.tr("“This batch” is the mean over %1 forwards of %2 values per channel.")
+            text_forwards = text_forwards.replace("%1", numbers.count(detail.forwards))
+            parts.append(text_forwards.replace("%2", numbers.count(detail.batch_count)))
+        return " ".join(part for part in parts if part)
+
+    def _fill_drift(self, detail: NormDetail) -> None:
+        there = detail.drift is not None and bool(np.isfinite(detail.drift).any())
+        self._drifts.setVisible(there)
+        self._drift_rule.setVisible(there)
+        if detail.drift is None or not there:
+            return
+        past = detail.checkpoint_drift
+        entries = [Entry("dash", "text", self.tr("checkpoint"))] if past is not None else []
+        self.drift_heading.set_text(self.tr("Drift"), self.tr("|batch − running| in σ"), entries)
+        self.drift.set_data(detail.drift, past, (detail.path, detail.channels))
+        note = self.tr("channel, sorted by drift")
+        if detail.channels > shown_channels(detail.channels):
+            note = self.tr("the %1 channels of %2 that drift most").replace("%1", str(shown_channels(detail.channels)))
+            note = note.replace("%2", numbers.count(detail.channels))
+        lost = int(np.count_nonzero(~np.isfinite(detail.drift)))
+        if lost:
+            note += self.tr("; %1 without variance").replace("%1", numbers.count(lost))
+        self.drift_note.setText(note)
+
+    def _fill_preview(self, detail: NormDetail) -> None:
+        there = detail.preview_largest is not None and detail.preview_median is not None
+        for part in (self.preview_heading, self.preview, self.preview_note):
+            part.setVisible(there)
+        if not there:
+            return
+        self.preview_heading.set_text(self.tr("Next updates"), self.tr("what drift would become"))
+        self.preview.set_data(detail, (detail.path, detail.channels))
+        if detail.momentum is None:
+            momentum = self.tr("further passes of this input, cumulative average")
+        else:
+            momentum = self.tr("further passes of this input, momentum %1").replace("%1", f"{detail.momentum:g}")
+        self.preview_note.setText(momentum)
+
+    def _fill_table(self, detail: NormDetail) -> None:
+        self.table.set_data(detail)
+        seen = detail.seen
+        words = ""
+        if detail.mean.checkpoint is None:
+            words = self.tr("no checkpoint holds this layer")
+        elif seen.now is not None and seen.checkpoint is not None and seen.now != seen.checkpoint:
+            kept = seen.now - seen.checkpoint
+            words = counted(kept, self.tr("%1 update was kept"), self.tr("%1 updates were kept"))
+        self.table_heading.set_text(self.tr("Against the checkpoint"), words)
+
+
+def _pair(parent: QWidget) -> QGridLayout:
+    grid = QGridLayout(parent)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(20)
+    grid.setVerticalSpacing(2)
+    grid.setColumnStretch(0, 1)
+    grid.setColumnStretch(1, 1)
+    return grid
+
+
+def _note() -> QLabel:
+    made = label(tone="text3", size=11)
+    made.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+    made.setIndent(34)
+    return made
