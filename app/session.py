@@ -41,6 +41,8 @@ class Session(QObject):
     """Grad mode, batch, seed, keep updates or live are no longer what they were."""
     progress = Signal(str, object)
     """What is being done, and the fraction or None; an empty text: nothing any more."""
+    restored = Signal()
+    """Parameters and buffers are those of the checkpoint again."""
     python_ready = Signal(str)
     console = Signal(str)
     problem = Signal(object)
@@ -302,6 +304,7 @@ class Session(QObject):
     def restore_checkpoint(self) -> None:
         """Put parameters and buffers back to what was loaded, after kept updates."""
         self._write(p.RestoreCheckpoint(id=self.new_id()))
+        self.restored.emit()
 
     def ask_python(self) -> None:
         """Ask for the lines that reproduce the flags; ``python_ready`` brings them."""
@@ -336,6 +339,11 @@ class Session(QObject):
     def cancel(self, command_id: int) -> None:
         """Ask the engine to end a command at the next module it reaches."""
         self._client.send(p.Cancel(id=self.new_id(), target=command_id))
+
+    def cancel_all(self) -> None:
+        """Ask the engine to give up everything that is under way."""
+        for command_id in list(self._waiting):
+            self.cancel(command_id)
 
     def _fail(self, failure: p.Failure) -> None:
         self.progress.emit("", None)

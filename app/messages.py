@@ -1,0 +1,129 @@
+"""The bars below the toolbar: what went wrong, with a way on; what was done; what is being done just now."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from modelight.phrases import phrase
+from modelight.problems import Problem
+from modelight.protocol import InputInfo, LoadReport, Opened
+from modelight.session import Session
+from modelight.widgets.banner import Banner, ProgressStrip
+from modelight.widgets.numbers import shape
+
+SHOWN_KEYS = 4
+
+
+class Messages(QWidget):
+    """One bar for problems, one for notices, one for progress."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.trouble = Banner()
+        self.notes = Banner()
+        self.notes.setObjectName("notice")
+        self.progress = ProgressStrip()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for bar in (self.trouble, self.notes, self.progress):
+            column.addWidget(bar)
+        self.trouble.button_pressed.connect(self._on_button)
+        session.problem.connect(self._on_problem)
+        session.opening.connect(self._on_opening)
+        session.opened.connect(self._on_opened)
+        session.input_changed.connect(self._on_input)
+        session.progress.connect(self._on_progress)
+        session.cycle.stuck.connect(self._on_stuck)
+        session.cycle.frame.connect(self._on_frame)
+        self.progress.cancel_requested.connect(session.cancel_all)
+
+    def problem(self, text: str) -> None:
+        """Say what went wrong, where nothing but words can be offered."""
+        self.trouble.show_message("problem", text)
+
+    def notice(self, text: str, details: str = "") -> None:
+        """Say what was done."""
+        self.notes.show_message("notice", text, details)
+
+    def _on_problem(self, problem: Problem) -> None:
+        buttons = [("restart", self.tr("Restart"))] if problem.fatal else []
+        self.trouble.show_message("problem", problem.sentence, problem.details, buttons, not problem.fatal)
+
+    def _on_button(self, name: str) -> None:
+        self.trouble.clear()
+        if name == "restart":
+            self._session.restart()
+        elif name == "stop-process":
+            self._session.stop_process()
+
+    def _on_opening(self, spec: str) -> None:
+        self.trouble.clear()
+        self.notes.clear()
+        self.progress.show_progress(self.tr("Starting the model process for {spec}").format(spec=spec))
+
+    def _on_opened(self, opened: Opened) -> None:
+        self.progress.clear()
+        if opened.report is not None:
+            text, details = report_words(opened.report)
+            if text:
+                self.notice(text, details)
+
+    def _on_input(self, info: InputInfo | None) -> None:
+        words = [phrase(note) for note in info.notes] if info is not None else []
+        if words:
+            self.notice(" ".join(words))
+
+    def _on_progress(self, text: str, fraction: float | None) -> None:
+        if text:
+            self.progress.show_progress(text, fraction)
+        else:
+            self.progress.clear()
+
+    def _on_stuck(self) -> None:
+        self.trouble.show_message(
+            "problem",
+            self.tr("The model does not stop: it is inside one long call. Its process can be ended; nothing is lost."),
+            buttons=[("stop-process", self.tr("End the model process"))],
+        )
+
+    def _on_frame(self) -> None:
+        # A run that works has answered whatever the last one complained about.
+        if self.trouble.text() and not self._session.cycle.live:
+            self.trouble.clear()
+
+
+def report_words(report: LoadReport) -> tuple[str, str]:
+    """The load report as a sentence and its whole; empty where every key found its place and nothing is remarkable."""
+    parts = [
+        _part(report.missing, "{n} keys of the model are missing in the checkpoint"),
+        _part(report.unexpected, "{n} keys of the checkpoint are unknown to the model"),
+        _part([name for name, _, _ in report.mismatched], "{n} have another shape and were not loaded"),
+    ]
+    notes = [phrase(note) for note in report.notes]
+    said = [part for part in parts if part]
+    sentence = " ".join([*(["Loaded with gaps: " + "; ".join(said) + "."] if said else []), *notes])
+    return sentence, _details(report) if sentence else ""
+
+
+def _part(keys: list[str], words: str) -> str:
+    if not keys:
+        return ""
+    shown = ", ".join(keys[:SHOWN_KEYS]) + ("…" if len(keys) > SHOWN_KEYS else "")
+    return words.format(n=len(keys)) + f" ({shown})"
+
+
+def _details(report: LoadReport) -> str:
+    lines = [f"{report.path} ({report.format}), {report.loaded} tensors loaded"]
+    if report.wrapper:
+        lines.append(f"found under: {report.wrapper}")
+    if report.prefix:
+        lines.append(f"prefix taken off: {report.prefix}")
+    lines += [f"missing: {name}" for name in report.missing]
+    lines += [f"unexpected: {name}" for name in report.unexpected]
+    lines += [
+        f"other shape: {name}: {shape(there)} in the checkpoint, {shape(here)} in the model"
+        for name, there, here in report.mismatched
+    ]
+    return "\n".join(lines)

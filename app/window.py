@@ -1,0 +1,213 @@
+"""The window: assembles the parts and connects them. What a part does stands in the part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, Qt, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QHideEvent
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from modelight.actions import Actions
+from modelight.dropped import Dropped, sort_files
+from modelight.findings_link import FindingsLink
+from modelight.messages import Messages
+from modelight.open_dialog import CHECKPOINTS, OpenDialog
+from modelight.pages import Pages
+from modelight.protocol import Opened
+from modelight.session import Session
+from modelight.settings import Recent, Settings
+from modelight.setup import Setup
+from modelight.status_link import StatusLink
+from modelight.toolbar import Toolbar
+from modelight.tree_link import TreeLink
+from modelight.welcome_link import WelcomeLink
+from modelight.widgets.findings_pane import FindingsPane
+from modelight.widgets.status import StatusBar
+from modelight.widgets.theme import ThemeFollower
+from modelight.widgets.tree_pane import TreePane
+from modelight.widgets.welcome import WelcomePage
+
+PANES = (448, 664, 328)
+"""Widths of tree, pages and findings in a window of 1440 logical pixels."""
+
+
+class Window(QMainWindow):
+    """The main window of one session."""
+
+    def __init__(self, session: Session, settings: Settings, follower: ThemeFollower) -> None:
+        super().__init__()
+        self._session = session
+        self._settings = settings
+        self.actions_ = Actions(self, session, settings, follower)
+        self.toolbar = Toolbar(session, self.actions_.presets)
+        self.toolbar.model_button.setMenu(self.actions_.menu)
+        self.messages = Messages(session)
+        self.tree_pane = TreePane()
+        self.pages = Pages(session)
+        self.findings = FindingsPane()
+        self.status = StatusBar()
+        self.welcome = WelcomePage()
+        self._links = (
+            TreeLink(session, self.tree_pane, self.pages),
+            FindingsLink(session, self.findings),
+            StatusLink(session, self.status, self.pages),
+            WelcomeLink(settings, self.welcome),
+        )
+        self._assemble()
+        self._connect(follower)
+        self._restore_layout()
+        self._name()
+
+    def _assemble(self) -> None:
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setHandleWidth(1)
+        self.splitter.setChildrenCollapsible(False)
+        for number, (pane, width, least) in enumerate(
+            zip((self.tree_pane, self.pages, self.findings), PANES, (300, 380, 240), strict=True)
+        ):
+            pane.setMinimumWidth(least)
+            self.splitter.addWidget(pane)
+            self.splitter.setStretchFactor(number, 1 if number == 1 else 0)
+        self.splitter.setSizes(list(PANES))
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.welcome)
+        self.stack.addWidget(self.splitter)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for part in (self.toolbar, _line(), self.messages):
+            column.addWidget(part)
+        column.addWidget(self.stack, 1)
+        column.addWidget(_line())
+        column.addWidget(self.status)
+        self.setCentralWidget(body)
+        self.setAcceptDrops(True)
+
+    def _connect(self, follower: ThemeFollower) -> None:
+        session, actions = self._session, self.actions_
+        session.opening.connect(lambda _: self.stack.setCurrentWidget(self.splitter))
+        session.opened.connect(self._on_opened)
+        follower.changed.connect(self.pages.retheme)
+        actions.open_requested.connect(self.ask_for_model)
+        actions.checkpoint_requested.connect(self.ask_for_checkpoint)
+        actions.picture_requested.connect(self.ask_for_picture)
+        actions.spec_requested.connect(self.open_recent)
+        actions.copied.connect(lambda text: self.messages.notice(self.tr("Copied:"), text))
+        self.toolbar.input.clicked.connect(self.ask_for_input)
+        self.welcome.open_requested.connect(self.ask_for_model)
+        self.welcome.files_dropped.connect(lambda paths: self.take_files([Path(path) for path in paths]))
+        self.welcome.sample_chosen.connect(lambda key: self.open_recent(WelcomeLink.sample(key)))
+        self.welcome.recent_chosen.connect(lambda key: self.open_recent(self._settings.recent[int(key)]))
+        self.findings.doc_requested.connect(_show_page)
+
+    # ------------------------------------------------------------------------------------------------ what people ask
+    # for
+
+    def show_page(self, name: str) -> None:
+        """Open a page by its name."""
+        self.pages.show_page(name)
+
+    def open_recent(self, entry: Recent) -> None:
+        """Open a model by its spec."""
+        self._session.open(Setup(entry.spec, entry.checkpoint, entry.directory))
+
+    def ask_for_model(self, path: str = "") -> None:
+        """The dialog that opens a model, on ``path`` if that is known."""
+        devices = self._session.versions.devices if self._session.versions is not None else ["cpu"]
+        dialog = OpenDialog(devices, str(Path.cwd()), self)
+        dialog.model.setText(path)
+        if dialog.exec():
+            self._session.open(dialog.setup())
+
+    def ask_for_checkpoint(self) -> None:
+        """Choose a checkpoint for the open model."""
+        kinds = self.tr("Checkpoints ({kinds})").format(kinds=CHECKPOINTS)
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load a checkpoint"), "", kinds)
+        if path:
+            self._session.load_checkpoint(path)
+
+    def ask_for_input(self) -> None:
+        """Edit what the model is fed."""
+        from modelight.input_dialog import edit_input
+
+        edit_input(self._session, self)
+
+    def ask_for_picture(self) -> None:
+        """Save the window as a PNG."""
+        path, _ = QFileDialog.getSaveFileName(self, self.tr("Save picture"), "modelight.png", "PNG (*.png)")
+        if path and not self.grab().save(path):
+            self.messages.problem(self.tr("The picture could not be written to {path}.").format(path=path))
+
+    def take_files(self, paths: list[Path]) -> None:
+        """Files dropped on the window: a model, a checkpoint, or an input."""
+        dropped: Dropped = sort_files(paths)
+        if dropped.model is not None:
+            self.ask_for_model(str(dropped.model))
+        elif self._session.model is None:
+            self.messages.problem(self.tr("Open a model first: drop its Python file here."))
+        elif dropped.checkpoint is not None:
+            self._session.load_checkpoint(str(dropped.checkpoint))
+        elif dropped.sources:
+            self._session.set_input(dropped.sources)
+        else:
+            names = ", ".join(path.name for path in paths)
+            self.messages.problem(self.tr("Modelight knows no use for {names}.").format(names=names))
+
+    # ------------------------------------------------------------------------------------------------------- own life
+
+    def _on_opened(self, opened: Opened) -> None:
+        setup = self._session.setup
+        if setup is not None:
+            self._settings.add_recent(Recent(setup.spec, setup.checkpoint, setup.directory))
+        self._name(opened)
+
+    def _name(self, opened: Opened | None = None) -> None:
+        names = ["Modelight"]
+        if opened is not None:
+            names = [opened.name, *([Path(opened.report.path).name] if opened.report else [])]
+        self.setWindowTitle(" · ".join(names) if opened is None else "Modelight — " + " · ".join(names))
+
+    def _restore_layout(self) -> None:
+        self.resize(1440, 900)
+        if (geometry := self._settings.layout("window")) is not None:
+            self.restoreGeometry(geometry)
+        if (panes := self._settings.layout("panes")) is not None:
+            self.splitter.restoreState(panes)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._settings.set_layout("window", self.saveGeometry())
+        self._settings.set_layout("panes", self.splitter.saveState())
+        self._session.close()
+        super().closeEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._session.cycle.set_live(False)
+        super().hideEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.WindowStateChange and self.isMinimized():
+            self._session.cycle.set_live(False)
+        super().changeEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            self.take_files(paths)
+
+
+def _line() -> QWidget:
+    from modelight.widgets.labels import hairline
+
+    return hairline()
+
+
+def _show_page(doc: str) -> None:
+    path = Path(__file__).parent.parent / "docs" / "findings" / f"{doc}.md"
+    if path.exists():
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
