@@ -91,8 +91,8 @@ PHRASES: dict[str, str] = {
     "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer never learned its statistics"),
     "ML116.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{first} normalises with mean 0 and variance 1, as a new layer does: no batch in train has reached it, and no "
-        "checkpoint.",
+        "{first} normalises with mean 0 and variance 1, the values of a new layer: no batch has moved them in train, and "
+        "no checkpoint held others.",
     ),
     "ML117.title": QT_TRANSLATE_NOOP("phrases", "State moves in eval"),
     "ML117.body": QT_TRANSLATE_NOOP(
@@ -128,7 +128,7 @@ PHRASES: dict[str, str] = {
     "ML122.title": QT_TRANSLATE_NOOP("phrases", "Attention drops in eval"),
     "ML122.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "With every flag in eval, scaled_dot_product_attention drops with p = {p:figure} in {module}, at {source}. "
+        "With every flag in eval, scaled_dot_product_attention drops {p:percent} in {module}, at {source}. "
         "It has no training flag: give it dropout_p=0.0 in eval.",
     ),
     "ML123.title": QT_TRANSLATE_NOOP("phrases", "Random in eval"),
@@ -172,7 +172,8 @@ PHRASES: dict[str, str] = {
         "never reach them.",
     ),
     "ML140.sensitive": QT_TRANSLATE_NOOP(
-        "phrases", "Of these, {sensitive:count} act differently in train and eval, and stay in the mode they are in."
+        "phrases",
+        "Among them are layers that act differently in train and eval ({sensitive:count}): they stay as they are.",
     ),
     "ML141.title": QT_TRANSLATE_NOOP("phrases", "A class with a train() of its own"),
     "ML141.body": QT_TRANSLATE_NOOP(

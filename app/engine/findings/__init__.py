@@ -19,7 +19,7 @@ from modelight.engine.findings.rule import Rule
 from modelight.engine.rows import Rows
 from modelight.protocol import AskFindings, Clause, Finding, InputInfo
 
-__all__ = ["RULES", "Evidence", "Rule", "look"]
+__all__ = ["RULES", "Evidence", "Rule", "judge", "look"]
 
 RULES: tuple[Rule, ...] = (
     Rule("ML101", "output-ignores-input", ignored.ignores_input),
@@ -61,7 +61,6 @@ def look(
     checkpoint_buffers: dict[str, torch.Tensor] | None = None,
     should_stop: ShouldStop = never_stop,
     progress: ReportProgress = no_progress,
-    rules: Sequence[Rule] = RULES,
 ) -> list[Finding]:
     """Everything the rules find, the gravest first. The model is left as it was.
 
@@ -71,11 +70,20 @@ def look(
         Cancelled: ``should_stop`` said so.
     """
     evidence = Evidence(model, inputs, info, rows, command, checkpoint_buffers or {}, should_stop, progress)
+    return judge(evidence)
+
+
+def judge(evidence: Evidence, rules: Sequence[Rule] = RULES) -> list[Finding]:
+    """The same for evidence that the caller keeps, and perhaps some of the rules.
+
+    Raises:
+        Cancelled: the evidence's ``should_stop`` said so.
+    """
     found: list[Finding] = []
     for position, rule in enumerate(rules):
-        if should_stop():
+        if evidence.should_stop():
             raise Cancelled
-        progress(Clause("looking", {"rule": rule.id}), position / len(rules))
+        evidence.progress(Clause("looking", {"rule": rule.id}), position / len(rules))
         found += _apply(rule, evidence)
     told = {id_ for finding in found for id_ in _SAID_BY.get(finding.id, ())}
     kept = [finding for finding in found if finding.id not in told]

@@ -16,6 +16,8 @@ from modelight.protocol import Finding, SameAnswer, Value
 
 ROUNDING = 1e-4
 """Share of the answers' size that the order of float sums may move them by: kernels choose it by batch size."""
+VISIBLE = 0.01
+"""A difference of probabilities below this is told in the output's own values, where it shows."""
 SIGMAS = 5.0
 """Standard errors that two means must lie apart, where the model is random."""
 _RANDOM = ("dropout", "drop_path", "rnn_dropout", "attention", "transformer_layer", "rrelu")
@@ -59,6 +61,8 @@ def _finding(evidence: Evidence, same: SameAnswer, alone: Floats, company: Float
     shape = evidence.first.outputs[0].shape
     both = Answers(same.field, np.stack([alone, company], axis=1), shape, True)
     scores = as_probabilities(both, evidence.info)
+    if scores is not None and np.abs(np.diff(scores.mean(axis=0), axis=0)).max() < VISIBLE:
+        scores = None
     before, after = (both.values if scores is None else scores).mean(axis=0)
     column = 0 if scores is not None and len(before) == 2 else int(np.abs(after - before).argmax())
     reading = "value" if scores is None else "probability"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,10 @@ class Evidence:
         if self.inputs.splittable and self.inputs.samples > SAMPLES:
             part = self.inputs.part(0, SAMPLES)
             self.inputs = Inputs(part.args, part.kwargs, SAMPLES, True, self.inputs.labels[:SAMPLES])
+
+    def afresh(self) -> Evidence:
+        """The same with nothing run yet, for a state that has changed."""
+        return replace(self)
 
     # ------------------------------------------------------------------------------------------------------- inputs
 

@@ -35,8 +35,11 @@ def eval_lines(paths: Sequence[str]) -> list[str]:
         return ["model.eval()"]
     if len(paths) == 1:
         return [f"model.get_submodule({json.dumps(paths[0])}).eval()"]
-    names = ", ".join(json.dumps(path) for path in paths)
-    return [f"for path in ({names}):", "    model.get_submodule(path).eval()"]
+    names = [json.dumps(path) for path in paths]
+    tuple_ = [f"for path in ({', '.join(names)}):"]
+    if len(tuple_[0]) > 100:
+        tuple_ = ["for path in (", *(f"    {name}," for name in names), "):"]
+    return [*tuple_, "    model.get_submodule(path).eval()"]
 
 
 def named(paths: Sequence[str], limit: int = 3) -> list[str | float]:
