@@ -15,6 +15,9 @@ from modelight.engine.errors import EngineError
 from modelight.engine.skeleton import walk
 from modelight.protocol import Clause, Row, RowState
 
+MAX_ALSO = 100
+"""Of a module in more places than this, so many are listed."""
+
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
@@ -234,7 +237,7 @@ class Rows:
                 sensitive=behaviours[index].sensitive,
                 sensitive_below=self._sensitive_below[index],
                 kind=behaviours[index].kind,
-                also_at=[self.paths[other] for other in places[id(module)] if other != index],
+                also_at=[self.paths[other] for other in places[id(module)][:MAX_ALSO] if other != index],
                 notes=notes.get(path, []),
             )
             for index, (path, module) in enumerate(zip(self.paths, self.modules, strict=True))

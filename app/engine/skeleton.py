@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from torch import nn
 
-MAX_ROWS = 1_000_000
-"""Modules that share modules that share modules … have exponentially many paths; near this many no more are opened."""
+MAX_ROWS = 250_000
+"""Modules that share modules that share modules … have exponentially many paths; beyond this many rows no more are opened."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ def walk(root: nn.Module) -> Skeleton:
             found.cycles[index] = above
             continue
         children = [(key, child) for key, child in module._modules.items() if child is not None]
-        if index + len(todo) + len(children) > MAX_ROWS:
+        if index + 1 + len(todo) + len(children) > MAX_ROWS:
             found.cut = True
             continue
         todo += [(child, f"{path}.{key}" if path else key, key, index) for key, child in reversed(children)]
