@@ -15,6 +15,7 @@ import torch
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from modelight.engine.composites import DROPPING, as_without_mode, is_composite
 from modelight.engine.masks import MaskRecorder
 from modelight.engine.memory import Memory
 from modelight.engine.writes import announce, written_arguments
@@ -22,18 +23,6 @@ from modelight.protocol import Clause
 
 aten = torch.ops.aten
 NormListener = Callable[[torch.Tensor, torch.Tensor], None]
-
-_OPENED = {
-    "aten::dropout",
-    "aten::dropout_",
-    "aten::feature_dropout",
-    "aten::feature_dropout_",
-    "aten::alpha_dropout",
-    "aten::alpha_dropout_",
-    "aten::feature_alpha_dropout",
-    "aten::feature_alpha_dropout_",
-}
-"""Composite operators (input, p, train) that are opened under inference mode when they drop."""
 
 _FUSED: dict[str, str] = {
     "aten::_scaled_dot_product_flash_attention": "dropout_p",
@@ -99,22 +88,23 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "aten::native_dropout": self._native_dropout,
             "aten::native_batch_norm": self._batch_norm,
             "aten::_native_batch_norm_legit": self._batch_norm,
-            "aten::scaled_dot_product_attention": self._attention,
             "aten::zeros": self._zeros,
         }
         found = special.get(name)
-        if name in _OPENED:
+        if name in DROPPING:
             found = self._open
         elif name in _FUSED:
             found = self._fused
         if found is None and self._memory is not None and written_arguments(func):
             found = self._plain
+        if found is None and is_composite(func):
+            found = self._composite
         return found
 
     def _plain(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         if self._memory is not None:
             announce(self._memory, func, args, kwargs)
-        return func(*args, **kwargs)
+        return self._composite(func, args, kwargs) if is_composite(func) else func(*args, **kwargs)
 
     def _follow(self, func: Any, handler: Callable[..., Any] | None, args: Any, kwargs: Any) -> Any:
         """Some noise was drawn just now: is this the multiplication that applies it?"""
@@ -158,17 +148,17 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     # ------------------------------------------------------------------------------------------- composites, opened
 
     def _open(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
-        drops = _value(func, "train", args, kwargs) and _value(func, "p", args, kwargs) > 0
-        return self._decompose(func, args, kwargs) if drops else self._plain(func, args, kwargs)
-
-    def _attention(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
-        drops = _value(func, "dropout_p", args, kwargs)
-        return self._decompose(func, args, kwargs) if drops else func(*args, **kwargs)
+        train = _value(func, "train", args, kwargs)
+        if train is False or not _value(func, DROPPING[func._schema.name], args, kwargs):
+            return self._plain(func, args, kwargs)
+        return as_without_mode(func, lambda: self._decompose(func, args, kwargs))
 
     def _decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         with self:
-            result = func.decompose(*args, **kwargs)
-        return self._plain(func, args, kwargs) if result is NotImplemented else result
+            return func.decompose(*args, **kwargs)
+
+    def _composite(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        return as_without_mode(func, lambda: func(*args, **kwargs))
 
     # ------------------------------------------------------------------------------------------------------- norms
 

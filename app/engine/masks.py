@@ -40,6 +40,9 @@ class Drop:
     unit: str = "element"
     dropped: torch.Tensor | None = None
     input_shape: tuple[int, ...] | None = None
+    """Of what the noise was multiplied with."""
+    layer_shape: tuple[int, ...] | None = None
+    """Of what the dropout layer was given: not the same where it added a dimension."""
     already_zero: int | None = None
     inputs: int | None = None
     unseen: Clause | None = None
@@ -167,12 +170,15 @@ class MaskRecorder:
     def finish_layer(self, module: nn.Module, seen: int, shape: tuple[int, ...]) -> None:
         """A dropout layer returned; ``seen`` drops were known when it was entered."""
         if len(self.drops) > seen:
+            for drop in self.drops[seen:]:
+                drop.layer_shape = shape
             return
         p = float(getattr(module, "p", 0.0))
         drop = self._drop(module, None, type(module).__name__, p)
         drop.follows_flag = True
         drop.active = bool(flag.read(module)) and p > 0
         drop.input_shape = shape
+        drop.unit = unit_of(drop.function, shape, shape)
         drop.unseen = Clause("dropout-not-dispatched") if drop.active else None
 
 

@@ -135,4 +135,4 @@ def _as_input(drop: Drop) -> torch.Tensor | None:
     if drop.input_shape is None or (drop.dropped is None and drop.active):
         return None
     dropped = torch.zeros((), dtype=torch.bool) if drop.dropped is None else drop.dropped
-    return dropped.expand(drop.input_shape)
+    return dropped.expand(drop.input_shape).reshape(drop.layer_shape or drop.input_shape)

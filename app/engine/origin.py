@@ -121,6 +121,8 @@ def _read_call(tree: ast.expr) -> _Call:
     if not isinstance(tree, ast.Call):
         return _Call()
     name = tree.func.attr if isinstance(tree.func, ast.Attribute) else getattr(tree.func, "id", None)
+    if isinstance(tree.func, ast.Attribute) and isinstance(tree.func.value, ast.Name) and tree.func.value.id == "torch":
+        name = f"torch.{name}"
     values = [*tree.args[1:], *(keyword.value for keyword in tree.keywords)]
     mentions = any(
         (isinstance(node, ast.Attribute) and node.attr == "training")

@@ -145,9 +145,8 @@ class Probes:
     def _note_failure(self, error: BaseException, entry: _Running) -> None:
         if self.failed is not None and self.failed[0] is error:
             return
-        path = self._rows.path_of(entry.module)
-        if path is None:  # the innermost that the tree shows
-            path = next((self._rows.paths[above.row] for above in reversed(self._stack) if above.row >= 0), "")
+        shown = [entry.row, *(above.row for above in reversed(self._stack))]
+        path = next((self._rows.paths[row] for row in shown if row >= 0), "")
         self.failed = (error, path)
 
     # ----------------------------------------------------------------------------------------------------- captures
