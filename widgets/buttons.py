@@ -121,7 +121,7 @@ class Button(KeyboardFocus, QPushButton):
         frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
         pressed = self.isDown() or self.isChecked()
         if self._kind == "primary":
-            fill, edge = ("ink", "ink") if self.isEnabled() else ("edge", "edge")
+            fill, edge = ("ink", "ink") if self.isEnabled() else ("selection", "selection")
             if self.isDown() or self.underMouse():
                 fill = edge = "text2" if self.isEnabled() else fill
         elif self._kind == "flat":
@@ -184,7 +184,14 @@ class ComboBox(QComboBox):
         super().__init__(parent)
         self.setFont(theme.font(13))
         self.setFixedHeight(28)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetricsF(self.font())
+        words = (metrics.horizontalAdvance(self.itemText(item)) for item in range(self.count()))
+        return QSize(round(max(words, default=80.0)) + 38, 28)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(72, 28)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -49,6 +49,7 @@ QTableView, QListView, QTreeView {{
     background: {surface}; border: none; outline: none;
     selection-background-color: {selection}; selection-color: {text};
 }}
+QListView[boxed="true"] {{ border: 1px solid {edge}; border-radius: 6px; padding: 1px; }}
 
 QMenu {{ background: {surface}; border: 1px solid {edge}; padding: 4px; }}
 QMenu::item {{ padding: 5px 24px 5px 12px; border-radius: 4px; color: {text}; }}

@@ -93,7 +93,7 @@ def _card(finding: Finding, key: str, rows: Sequence[Row]) -> FindingRow:
 
 
 def _curve(curve: Curve, rows: Sequence[Row]) -> EvidenceCurve:
-    names = tuple(rows[index].path.rpartition(".")[2] or rows[index].name for index in curve.rows)
+    names = tuple(rows[index].path.rpartition(".")[2] or rows[index].type for index in curve.rows)
     return EvidenceCurve(names, tuple(curve.train), tuple(curve.eval), curve.collapse)
 
 
