@@ -31,15 +31,11 @@ _NAMES = {rule.id: rule.name for rule in findings.RULES}
 
 @dataclass(frozen=True)
 class Checked:
-    """One finding, and whether its remedy was tried and cures it; None where there is nothing to try."""
+    """One finding, and whether its remedy, tried, cures it."""
 
     finding: Finding
     cured: bool | None
-
-    @property
-    def message(self) -> str:
-        """Title and body."""
-        return f"{words.title(self.finding)}\n{words.body(self.finding)}"
+    """None where there is nothing to try."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,8 @@ class CheckReport:
     eval: int
     input: str
     """What the model was run on, in words."""
+    opened: bool
+    """Whether the modes are those in which the model's own code handed it over; else whoever called set them."""
     checked: list[Checked] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
     """Ids that were found and waived."""
@@ -66,8 +64,9 @@ class CheckReport:
 
     def text(self) -> str:
         """For a person."""
+        modes = "as its own code hands it over" if self.opened else "as it is now"
         lines = [
-            f"{self.model}: {self.train} modules in train, {self.eval} in eval, as its own code hands it over.",
+            f"{self.model}: {self.train} modules in train, {self.eval} in eval, {modes}.",
             f"Run on {self.input}.",
         ]
         for one in self.checked:
@@ -78,10 +77,14 @@ class CheckReport:
 
     def _summary(self) -> str:
         counts = [
-            (sum(finding.severity == severity for finding in self.findings), word)
-            for severity, word in (("critical", "critical"), ("warning", "warning"), ("info", "for information"))
+            (sum(finding.severity == severity for finding in self.findings), one, many)
+            for severity, one, many in (
+                ("critical", "critical", "critical"),
+                ("warning", "warning", "warnings"),
+                ("info", "for information", "for information"),
+            )
         ]
-        said = [f"{count} {word}" for count, word in counts if count]
+        said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
         return f"Findings: {', '.join(said)}." if said else "Nothing remarkable."
 
     def json(self) -> str:
@@ -110,6 +113,7 @@ def report(
     batch: int = 1,
     seed: int = 0,
     allow: Sequence[str] = (),
+    opened: bool = True,
 ) -> CheckReport:
     """Look at ``model`` in its present state, run on ``inputs``, ``batch`` samples per forward, and try every cure.
 
@@ -131,6 +135,7 @@ def report(
         train=sum(value is True for value in flags),
         eval=sum(value is False for value in flags),
         input=_describe(info, batch, grad_mode, seed),
+        opened=opened,
         checked=[Checked(finding, _try(finding, evidence)) for finding in kept],
         allowed=sorted({finding.id for finding in found} & set(allow)),
     )
@@ -173,7 +178,15 @@ def check(
         splittable=whole.splittable,
     )
     return report(
-        model, whole, info, name=type(model).__name__, grad_mode=grad_mode, batch=batch, seed=seed, allow=allow
+        model,
+        whole,
+        info,
+        name=type(model).__name__,
+        grad_mode=grad_mode,
+        batch=batch,
+        seed=seed,
+        allow=allow,
+        opened=False,
     )
 
 
@@ -229,7 +242,8 @@ def _text(one: Checked) -> list[str]:
     finding = one.finding
     place = "" if finding.module is None else f" at {finding.module or 'the root'}"
     head = f"{finding.severity.upper()} {finding.id} {_NAMES.get(finding.id, '')}".rstrip() + place
-    lines = [head, *(f"  {line}" for line in one.message.splitlines())]
+    told = f"{words.title(finding)}\n{words.body(finding)}"
+    lines = [head, *(f"  {line}" for line in told.splitlines())]
     remedy = next(iter(finding.remedies), None)
     if remedy is not None:
         lines += ["  Cure:", *(f"      {line}" for line in remedy.python)]
@@ -246,7 +260,7 @@ def _json(one: Checked) -> dict[str, Any]:
         "id": finding.id,
         "severity": finding.severity,
         "module": finding.module,
-        "message": one.message.replace("\n", " "),
+        "message": f"{words.title(finding)}: {words.body(finding)}".replace("\n", " "),
         "evidence": evidence,
         "remedy": None
         if remedy is None

@@ -42,7 +42,8 @@ def answers(trials: Trials, inputs: Inputs, *, batch: int, seed: int, runs: int,
         EngineError: the model raised, returned no tensor, or another shape each time.
         Cancelled: the trials were stopped.
     """
-    found, name, shape, own = [], "", (), True
+    found, name, own = [], "", True
+    shape: tuple[int, ...] = ()
     for run in range(runs):
         rows = []
         for part in inputs.batches(batch):
@@ -108,4 +109,5 @@ def _are_scores(found: Answers, info: InputInfo, width: int) -> bool:
 def softmax(values: Floats) -> Floats:
     """Over the last axis."""
     powers: Floats = np.exp(values - values.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return shares

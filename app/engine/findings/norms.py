@@ -11,7 +11,7 @@ import torch
 from modelight.engine import policy
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
-from modelight.protocol import Clause, Finding, NormCapture, Remedy
+from modelight.protocol import Clause, Finding, NormCapture, Remedy, Value
 
 DRIFT = 3.0
 """Median drift over channels, in running deviations, from which inputs and running statistics do not belong
@@ -31,7 +31,7 @@ def batch_statistics(evidence: Evidence) -> Iterator[Finding]:
     moved = evidence.moved(evidence.first, set(paths))
     kept = evidence.command.keep_updates
     moves = ("kept" if kept else "restored") if moved else "none"
-    values = {
+    values: dict[str, Value] = {
         "layers": len(norms),
         "buffers": len(moved),
         "first": paths[0],
@@ -51,7 +51,7 @@ def frozen_but_moving(evidence: Evidence) -> Iterator[Finding]:
     moved = evidence.moved(evidence.first, set(frozen))
     if not moved:
         return
-    values = {
+    values: dict[str, Value] = {
         "layers": len(frozen),
         "buffers": len(moved),
         "first": frozen[0],
@@ -89,7 +89,12 @@ def left_checkpoint(evidence: Evidence) -> Iterator[Finding]:
             apart.append((_deviations(mean, old_mean, old_var), norm.path))
     if apart:
         furthest = max(apart)
-        values = {"layers": len(apart), "buffers": buffers, "furthest": furthest[1], "deviations": furthest[0]}
+        values: dict[str, Value] = {
+            "layers": len(apart),
+            "buffers": buffers,
+            "furthest": furthest[1],
+            "deviations": furthest[0],
+        }
         values["title"] = "ML112.title.one" if len(apart) == 1 else "ML112.title"
         restore = Remedy("restore-checkpoint", python=["model.load_state_dict(state)  # what the checkpoint held"])
         yield Finding("ML112", "warning", furthest[1], values, remedies=[restore])
@@ -114,7 +119,7 @@ def batch_does_not_match(evidence: Evidence) -> Iterator[Finding]:
             far.append((norm, drift))
     if far:
         norm, drift = far[0]
-        values = {
+        values: dict[str, Value] = {
             "layers": len(far),
             "first": norm.path,
             "channels": int(drift.size),
@@ -142,7 +147,7 @@ def broken_statistics(evidence: Evidence) -> Iterator[Finding]:
         if clause is None or policy.policy(evidence.rows.modules[norm.row], training=False) is None:
             continue
         used = norm.uses == "running"
-        values = {
+        values: dict[str, Value] = {
             **clause.values,
             "say": [f"ML115.{clause.id}", "ML115.used" if used else "ML115.hidden"],
         }
@@ -159,7 +164,7 @@ def untouched_statistics(evidence: Evidence) -> Iterator[Finding]:
         and any(mark.id == "untouched-statistics" for mark in _marks(evidence, norm.row))
     ]
     if found:
-        values = {"layers": len(found), "first": found[0]}
+        values: dict[str, Value] = {"layers": len(found), "first": found[0]}
         values["title"] = "ML116.title.one" if len(found) == 1 else "ML116.title"
         yield Finding("ML116", "warning", found[0], values)
 
@@ -170,7 +175,7 @@ def moves_in_eval(evidence: Evidence) -> Iterator[Finding]:
     if entries:
         first = entries[0]
         owner = first.name.rpartition(".")[0]
-        values = {"tensors": len(entries), "first": first.name, "largest": first.max_change}
+        values: dict[str, Value] = {"tensors": len(entries), "first": first.name, "largest": first.max_change}
         yield Finding("ML117", "warning", owner, values)
 
 
@@ -182,7 +187,11 @@ def needs_more_values(evidence: Evidence) -> Iterator[Finding]:
         return
     module = error.module or ""
     paths = _in_train(evidence)
-    values = {"batch": evidence.command.batch, "samples": evidence.inputs.samples, "error": str(cause)}
+    values: dict[str, Value] = {
+        "batch": evidence.command.batch,
+        "samples": evidence.inputs.samples,
+        "error": str(cause),
+    }
     yield Finding("ML170", "critical", module, values, remedies=[set_eval(paths or [module])])
 
 
