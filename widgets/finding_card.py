@@ -152,7 +152,7 @@ class FindingCard(QFrame):
         follow_width(self)
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
+        column = self._column = QVBoxLayout(self)
         column.setContentsMargins(_INDENT, 12, 13, 12)
         column.setSpacing(0)
         head = QHBoxLayout()
@@ -204,7 +204,7 @@ class FindingCard(QFrame):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return self.layout().heightForWidth(width)
+        return self._column.heightForWidth(width)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.position().y() < 40 and self.foldable():

@@ -37,7 +37,7 @@ class _SourceDelegate(QStyledItemDelegate):
         return QSize(160, 44)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        cell, state = option.rect, option.state  # type: ignore[attr-defined]
+        cell, state = option.rect, option.state
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(cell, theme.color("selection"))
         lines = ((index.data(_TITLE), 13, "text", 5), (index.data(_TEXT), 12, "text2", 23))

@@ -86,7 +86,8 @@ class SourceForm(QWidget):
         self, field: str, name: str, parse: Callable[[str], Any], write: Callable[[Any], str], hint: str = ""
     ) -> QLineEdit:
         """A line that is parsed as it is typed; ``parse`` raises ValueError with a sentence."""
-        edit = QLineEdit(objectName=f"source-{field}")
+        edit = QLineEdit()
+        edit.setObjectName(f"source-{field}")
         edit.setFont(theme.font(13))
         edit.setPlaceholderText(hint)
         self._shows.append(lambda: edit.setText(write(getattr(self._row, field))))

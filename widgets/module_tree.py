@@ -232,11 +232,11 @@ class ModuleTree(QTreeView):
     def drawRow(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        row = option.rect  # type: ignore[attr-defined]
+        row = option.rect
         if self.selectionModel().isRowSelected(index.row(), index.parent()):
             painter.fillRect(row, theme.color("selection"))
         super().drawRow(painter, option, index)
-        if self._keyboard and index.siblingAtColumn(0) == self.currentIndex().siblingAtColumn(0):
+        if self._keyboard and self._node(index) is self._node(self.currentIndex()):
             painter.setPen(theme.color("ink"))
             painter.drawRect(QRect(0, row.top(), self.viewport().width() - 1, row.height() - 1))
 
@@ -273,7 +273,7 @@ class ModuleTree(QTreeView):
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _node(self, index: QModelIndex | QPersistentModelIndex) -> Node | None:
-        return self._model.node(self._filter.mapToSource(QModelIndex(index))) if index.isValid() else None
+        return self._model.node(self._filter.mapToSource(index)) if index.isValid() else None
 
     def _lamp_at(self, position: QPoint) -> QModelIndex | None:
         index = self.indexAt(position)

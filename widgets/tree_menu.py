@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
@@ -39,12 +40,7 @@ def fill_menu(menu: QMenu, node: Node, tree: ModuleTree) -> None:
     if node.row.own_train:
         for training in (True, False):
             text = _tr("Call its own train({0})").format(training)
-            _add(
-                menu,
-                f"own-train-{training}",
-                text,
-                lambda training=training: tree.own_train_requested.emit(path, training),
-            )
+            _add(menu, f"own-train-{training}", text, partial(tree.own_train_requested.emit, path, training))
         menu.addSeparator()
     _add(menu, "copy", _tr("Copy path"), lambda: QGuiApplication.clipboard().setText(path or node.row.name))
 
@@ -62,6 +58,6 @@ def _add(menu: QMenu, name: str, text: str, action: Callable[[], object]) -> Non
 
 def _add_modes(menu: QMenu, name: str, train: str, evaluate: str, request: Callable[[bool], object]) -> None:
     for training, text in ((True, train), (False, evaluate)):
-        _add(menu, f"{name}-{'train' if training else 'eval'}", text, lambda training=training: request(training))
+        _add(menu, f"{name}-{'train' if training else 'eval'}", text, partial(request, training))
         menu.actions()[-1].setIcon(lamp_icon("train" if training else "eval"))
     menu.addSeparator()

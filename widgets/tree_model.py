@@ -148,7 +148,7 @@ class TreeModel(QAbstractItemModel):
         for node in self._nodes:
             node.shape = shapes.get(node.index, "")
 
-    def announce(self, indexes: Iterable[Index]) -> None:
+    def announce(self, indexes: Iterable[QModelIndex]) -> None:
         """Tell views that these rows (any column) look different.
 
         A person sees a few dozen rows of perhaps 100 000, and a signal for each row would take over a second.
@@ -195,7 +195,7 @@ class TreeModel(QAbstractItemModel):
             return QModelIndex()
         return self.createIndex(row, column, siblings[row].index)
 
-    def parent(self, index: Index = QModelIndex()) -> Any:  # type: ignore[override]  # noqa: B008
+    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
         if not index.isValid():
             return QModelIndex()
         node = self.node(index).parent

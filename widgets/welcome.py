@@ -43,20 +43,20 @@ class _Entry(KeyboardFocus, QPushButton):
         else:
             text = ElidedLabel(12, tone="text2", elide=Qt.TextElideMode.ElideMiddle)
             text.setText(row.text)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 9, 12, 9)
-        column.setSpacing(2)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(12, 9, 12, 9)
+        self._column.setSpacing(2)
         for child in (title, text):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            column.addWidget(child)
+            self._column.addWidget(child)
         follow_width(self)
 
     def hasHeightForWidth(self) -> bool:
         return True
 
     def heightForWidth(self, width: int) -> int:
-        layout = self.layout()
-        return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
+        below = self._column
+        return below.totalHeightForWidth(width) if below.hasHeightForWidth() else below.totalSizeHint().height()
 
     def sizeHint(self) -> QSize:
         return QSize(_WIDTH, self.heightForWidth(_WIDTH))
