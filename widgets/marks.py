@@ -358,7 +358,16 @@ class Curve(Mark):
             painter.setBrush(paint.color("surface"))
             painter.drawEllipse(points[self._ringed], 3.5, 3.5)
         if self._name and points:
-            place = points[min(self._named_at, len(points) - 1)]
-            painter.setFont(paint.font(11))
-            down = 17 if self._below and place.y() + 20 < area.bottom() else -7
-            painter.drawText(QPointF(place.x() + 6, place.y() + down), self._name)
+            self._paint_name(painter, area, xs, ys)
+
+    def _paint_name(self, painter: QPainter, area: QRectF, xs: Values, ys: Values) -> None:
+        """Clear of the curve over the whole length of the word."""
+        painter.setFont(paint.font(11))
+        left = float(xs[min(self._named_at, len(xs) - 1)]) + 6
+        width = QFontMetricsF(painter.font()).horizontalAdvance(self._name)
+        beside = ys[(xs >= left - 8) & (xs <= left + width + 4) & np.isfinite(ys)]
+        if not beside.size:
+            return
+        under = float(beside.max()) + 14
+        y = under if self._below and under + 3 < area.bottom() else float(beside.min()) - 5
+        painter.drawText(QPointF(left, y), self._name)

@@ -93,6 +93,7 @@ class DriftPlot(Plot):
 
     def __init__(self) -> None:
         super().__init__("drift", self.table, height=180, most=(6, 4))
+        self.plotItem.layout.setContentsMargins(0, 2, 2, 0)
         self.worst, self.bars, self.checkpoint = self.add(Bars()), self.add(Bars()), self.add(Dashes())
         self._drift: Floats = np.empty(0)
         self._past: Floats | None = None
@@ -109,7 +110,7 @@ class DriftPlot(Plot):
         self.bottom.set_ticks([(float(place), str(channel)) for place, channel in enumerate(order)])
         ends = [drift[order], np.zeros(1)] + ([] if past is None else [past[order]])
         top = float(np.nanmax(np.concatenate(ends))) or 1.0
-        self.hold((-0.7, max(len(order), 4) - 0.3), (-top * 0.01, top * 1.08), scope)
+        self.hold((-0.55, max(len(order), 4) - 0.45), (-top * 0.01, top * 1.08), scope)
 
     def table(self) -> Table:
         """One row per channel."""

@@ -19,7 +19,7 @@ def statistics_data(
 ) -> StatisticsData | None:
     """The page for the newest run; None before the first, or where the model has no such layer.
 
-    ``selected`` is a module's path: the layer there or the first below it is shown whole; else the one that drifts most.
+    ``selected`` is a module's path: the layer there or first below it is shown whole, else what drifts most.
     """
     frame = history.newest
     if frame is None or not frame.norms:
