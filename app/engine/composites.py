@@ -33,13 +33,13 @@ def is_composite(func: OpOverload) -> bool:
 def as_without_mode(func: OpOverload, call: Callable[[], Any]) -> Any:
     """Call a composite operator from within a mode as it would run without one under ``inference_mode``.
 
-    Inside a mode's handler the key ADInplaceOrView is excluded. Then views of parameters do not require grad, ``matmul``
-    chooses another way to multiply, and ``linear`` of a transposed input differs in its last bits.
+    Inside a mode's handler the key ADInplaceOrView is excluded. Then views of parameters do not require grad,
+    ``matmul`` chooses another way to multiply, and ``linear`` of a transposed input differs in its last bits.
     """
     exclude = _EXCLUDE
     if torch._C._is_any_autocast_enabled():
         for device, key in _AUTOCAST.items():
-            # An operator that autocast knows has been cast already, and autocast is off within it; others are open to it.
+            # An operator that autocast knows has been cast, and autocast is off within it; the others are open to it.
             if torch.is_autocast_enabled(device) and not _has_kernel(func, key.name):
                 exclude = exclude.remove(key)
     with torch._C._ForceDispatchKeyGuard(_INCLUDE, exclude):
@@ -48,7 +48,7 @@ def as_without_mode(func: OpOverload, call: Callable[[], Any]) -> Any:
 
 @cache
 def _has_kernel(func: OpOverload, key: str) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)  # type: ignore[no-untyped-call]
 
 
 _AUTOCAST = {"cpu": torch._C.DispatchKey.AutocastCPU, "cuda": torch._C.DispatchKey.AutocastCUDA}

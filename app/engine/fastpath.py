@@ -6,12 +6,19 @@ switched off, and how far that run's output lies from the first one's is measure
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from modelight.engine.batches import Batch
+from modelight.engine.forward import Observer
+from modelight.engine.guard import leave_no_trace
+from modelight.engine.masks import Drop
+from modelight.engine.memory import Memory, distance
+from modelight.engine.outputs import own_tensors
 from modelight.engine.probes import Capture
 from modelight.engine.rows import Rows
 from modelight.protocol import Clause
@@ -38,6 +45,60 @@ def silent(rows: Rows, captures: Mapping[int, Capture]) -> set[int]:
             if inner >= 0 and inner not in captures:
                 found.update(index for index in rows.below(row) if index != row and index not in captures)
     return found
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """What a run on the slow path showed of modules that the run itself kept silent."""
+
+    captures: dict[int, Capture]
+    drops: list[list[Drop]]
+    """Per forward."""
+    note: Clause
+    """``slow-path`` {distance, modules}: largest difference of an output value, and how many modules were silent."""
+
+
+def second_look(
+    rows: Rows,
+    captures: Mapping[int, Capture],
+    batches: Callable[[], Iterable[Batch]],
+    observer: Callable[[Memory], Observer],
+    seed: Callable[[], None],
+) -> SecondLook | None:
+    """Run again, unfused, if some modules were silent; None if none was. Leaves no trace.
+
+    Args:
+        batches: the same forwards as before.
+        observer: makes one for a guard's memory.
+        seed: brings the generators to where they were before the first run.
+    """
+    quiet = silent(rows, captures)
+    if not quiet:
+        return None
+    outputs: list[list[torch.Tensor]] = []
+    drops: list[list[Drop]] = []
+    for path in (nullcontext, switched_off):
+        found: list[torch.Tensor] = []
+        outputs.append(found)
+        with path(), leave_no_trace(rows.root, watch=False) as guard:
+            seed()
+            with observer(guard.memory) as watched:
+                watched.start(capturing=True)
+                drops = [
+                    watched.run(batch, lambda output, found=found: found.extend(own_tensors(output))).drops  # type: ignore[misc]
+                    for batch in batches()
+                ]
+    gaps = [distance(fused, plain) for fused, plain in zip(*outputs, strict=False)]
+    known = [gap for gap in gaps if gap is not None]
+    return SecondLook(
+        captures={row: capture for row, capture in watched.captures.items() if row in quiet},
+        drops=[[drop for drop in forward if _row(rows, drop) in quiet] for forward in drops],
+        note=Clause("slow-path", {"distance": max(known, default=None), "modules": len(quiet)}),
+    )
+
+
+def _row(rows: Rows, drop: Drop) -> int:
+    return -1 if drop.module is None else rows.index_of(drop.module)
 
 
 def why_not_called(rows: Rows, row: int) -> Clause:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from modelight import protocol
-from modelight.engine import lazy, rng
+from modelight.engine import fastpath, lazy, rng
 from modelight.engine.batches import Batch
 from modelight.engine.captures import module_captures
 from modelight.engine.forward import Observer, detach_from
@@ -17,6 +17,7 @@ from modelight.engine.guard import leave_no_trace
 from modelight.engine.listen import FlagRead, flag_reads
 from modelight.engine.masks import Drop
 from modelight.engine.norms import NormRecorder
+from modelight.engine.probes import Capture
 from modelight.engine.rows import Rows
 from modelight.protocol import Clause, GradMode
 
@@ -94,16 +95,22 @@ def observe(
             forward = observer.run(batch)
         guard.drew(forward.drew)
         output = detach_from(forward.output, guard.memory)
-    captures = module_captures(rows, observer.captures)
-    states = rows.states()
-    modules = {
-        path: Module(capture.calls, capture.stats, capture.shape, capture.dtype, state.effect, capture.unseen)
-        for path, capture, state in zip(rows.paths, captures, states, strict=True)
-    }
+    drops = forward.drops
+    look = fastpath.second_look(
+        rows,
+        observer.captures,
+        batches=lambda: [batch],
+        observer=lambda memory: Observer(rows, memory, mode=grad_mode),
+        seed=lambda: None if seed is None else rng.seed(seed),
+    )
+    if look is not None:
+        observer.captures.update(look.captures)
+        drops = drops + look.drops[0]
+        notes = [*notes, look.note]
     return Observation(
         output=output,
-        modules=modules,
-        dropouts=[_dropout(rows, drop) for drop in forward.drops],
+        modules=_modules(rows, observer.captures),
+        dropouts=[_dropout(rows, drop) for drop in drops],
         norms={capture.path: capture for capture in norms.finish(None)},
         ledger=guard.ledger(),
         autograd=forward.autograd,
@@ -111,6 +118,14 @@ def observe(
         random=bool(forward.drew),
         notes=notes,
     )
+
+
+def _modules(rows: Rows, captures: dict[int, Capture]) -> dict[str, Module]:
+    found = zip(rows.paths, module_captures(rows, captures), rows.states(), strict=True)
+    return {
+        path: Module(capture.calls, capture.stats, capture.shape, capture.dtype, state.effect, capture.unseen)
+        for path, capture, state in found
+    }
 
 
 def _dropout(rows: Rows, drop: Drop) -> Dropout:

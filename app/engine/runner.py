@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,9 +20,9 @@ from modelight.engine.errors import Cancelled, ReportProgress, ShouldStop, never
 from modelight.engine.forward import Forward, Observer
 from modelight.engine.guard import Guard, leave_no_trace
 from modelight.engine.listen import flag_reads
-from modelight.engine.memory import distance
+from modelight.engine.memory import Memory
 from modelight.engine.norms import NormRecorder
-from modelight.engine.outputs import Outputs, own_tensors
+from modelight.engine.outputs import Outputs
 from modelight.engine.probes import Capture
 from modelight.engine.rows import Rows
 from modelight.engine.summary import SAMPLE
@@ -97,12 +97,12 @@ class _Session:
         train, total = self._count_flags()
         last: Forward | None = None
         with leave_no_trace(self.model, keep=command.keep_updates, watch=False) as guard:
-            observer = self._observer(guard, norms)
+            observer = self._observer(guard.memory, norms)
             with flag_reads(self.rows) as heard, observer:
                 for repeat in range(command.repeats):
                     last = self._repeat(observer, guard, sites, outputs, repeat)
             captures = observer.captures
-        slow = self._second_look(captures)
+        slow = self._second_look(captures, sites)
         return protocol.Frame(
             id=command.id,
             grad_mode=command.grad_mode,
@@ -129,10 +129,10 @@ class _Session:
             ],
         )
 
-    def _observer(self, guard: Guard, norms: NormRecorder | None) -> Observer:
+    def _observer(self, memory: Memory, norms: NormRecorder | None) -> Observer:
         return Observer(
             self.rows,
-            guard.memory,
+            memory,
             mode=self.command.grad_mode,
             norms=norms,
             detail=self.rows.by_path(self.command.detail) if self.command.detail else -1,
@@ -161,25 +161,21 @@ class _Session:
             self.wrote_input |= last.wrote_input
         return last
 
-    def _second_look(self, captures: dict[int, Capture]) -> list[Clause]:
+    def _second_look(self, captures: dict[int, Capture], sites: DropSites) -> list[Clause]:
         """Capture what fused layers hid, in a run of its own; returns the note that says so."""
-        silent = fastpath.silent(self.rows, captures)
-        if not silent:
+        look = fastpath.second_look(
+            self.rows,
+            captures,
+            batches=lambda: self.inputs.batches(self.command.batch),
+            observer=lambda memory: self._observer(memory, None),
+            seed=lambda: rng.seed(self.command.seed + self.command.repeats - 1),
+        )
+        if look is None:
             return []
-        outputs: list[list[torch.Tensor]] = []
-        for switch in (nullcontext, fastpath.switched_off):
-            outputs.append([])
-            with switch(), leave_no_trace(self.model, watch=False) as guard:
-                observer = self._observer(guard, None)
-                rng.seed(self.command.seed + self.command.repeats - 1)
-                with observer:
-                    observer.start(capturing=True)
-                    for batch in self.inputs.batches(self.command.batch):
-                        observer.run(batch, lambda output: outputs[-1].extend(own_tensors(output)))
-        captures.update({row: capture for row, capture in observer.captures.items() if row in silent})
-        gaps = [distance(fused, plain) for fused, plain in zip(*outputs, strict=False)]
-        known = [gap for gap in gaps if gap is not None]
-        return [Clause("slow-path", {"distance": max(known, default=None), "modules": len(silent)})]
+        captures.update(look.captures)
+        for drops in look.drops:
+            sites.add(drops)
+        return [look.note]
 
     def _sample_limit(self) -> int:
         """Values per module and call, so that all forwards of the last repeat together give one full sample."""

@@ -5,6 +5,41 @@ from __future__ import annotations
 from modelight.phrases import QT_TRANSLATE_NOOP
 
 PHRASES: dict[str, str] = {
+    # --- observing a run
+    "running": QT_TRANSLATE_NOOP("phrases", "Running, repeat {repeat:count} of {repeats:count}"),
+    "ledger-cut": QT_TRANSLATE_NOOP("phrases", "The {shown:count} largest of {count:count} changes are listed."),
+    "write-seen-too-late": QT_TRANSLATE_NOOP(
+        "phrases",
+        "It was written in a way that nothing announces, and is too large to be copied before every run: "
+        "its old values are lost. Load the checkpoint again.",
+    ),
+    "lazy-materialised": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{count:count} tensors of lazy layers were made by one forward before the run: this is the baseline now.",
+    ),
+    "slow-path": QT_TRANSLATE_NOOP(
+        "phrases",
+        "Fused layers kept {modules:count} modules silent. These were seen in a second run without "
+        "fusion, whose output lies at most {distance:figure} from this one.",
+    ),
+    "input-overwritten": QT_TRANSLATE_NOOP(
+        "phrases", "The model writes into its input. The input was put back after each forward."
+    ),
+    "fused-kernel": QT_TRANSLATE_NOOP("phrases", "The mask is drawn inside a fused kernel, where it is not seen."),
+    "noise-not-applied": QT_TRANSLATE_NOOP(
+        "phrases", "Zeros and ones were drawn here, but no multiplication by them was seen."
+    ),
+    "mask-check-failed": QT_TRANSLATE_NOOP(
+        "phrases", "What was drawn does not fit the output: values it calls dropped are not zero."
+    ),
+    "dropout-not-dispatched": QT_TRANSLATE_NOOP("phrases", "The layer drops, but drew nothing where it could be seen."),
+    "no-tensor-output": QT_TRANSLATE_NOOP("phrases", "It returned no tensor, but {type}."),
+    "not-readable": QT_TRANSLATE_NOOP("phrases", "Its output ({type}, {dtype}) has no plain values to read."),
+    "norm-input-unreadable": QT_TRANSLATE_NOOP("phrases", "Its input has no plain values to compute statistics from."),
+    "norm-not-asked": QT_TRANSLATE_NOOP("phrases", "This batch's statistics were not asked for."),
+    "not-called": QT_TRANSLATE_NOOP("phrases", "Not called in this run."),
+    "inside-script": QT_TRANSLATE_NOOP("phrases", "Runs inside a script, where modules are not heard."),
+    "flag-read": QT_TRANSLATE_NOOP("phrases", "{path} read its training flag at {source}, {count:count} times."),
     # --- experiments
     "looking": QT_TRANSLATE_NOOP("phrases", "Looking for what is remarkable ({rule})"),
     "flipping": QT_TRANSLATE_NOOP("phrases", "Flipping {module}"),
@@ -19,6 +54,11 @@ PHRASES: dict[str, str] = {
     "checkpoint-consent": QT_TRANSLATE_NOOP(
         "phrases",
         "{file} is not weights alone: reading it would run code of its author ({globals}). "
+        "Save the state dict instead, or allow it if you trust where the file came from.",
+    ),
+    "checkpoint-consent-model": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{file} holds a whole pickled model: reading it would run code of its author ({globals}). "
         "Save the state dict instead, or allow it if you trust where the file came from.",
     ),
     "statistics-missing": QT_TRANSLATE_NOOP(
