@@ -59,6 +59,8 @@ class Cycle(QObject):
         self.was_live = False
         self.stale = False
         """The state has changed since the last run, and nobody has run it."""
+        self.looked = False
+        """Findings were looked for in the present state."""
         self.run_ms: float | None = None
         """How long the last single run of the whole input took, in milliseconds."""
         self._done_repeats = 0
@@ -76,7 +78,7 @@ class Cycle(QObject):
 
     def changed(self) -> None:
         """The state is another: show it, if that is cheap."""
-        self.stale = True
+        self.stale, self.looked = True, False
         self.restarted.emit()
         if self._session.input is None:
             self.settled.emit()
@@ -257,6 +259,7 @@ class Cycle(QObject):
         elif isinstance(event, p.SameAnswerReady):
             self.same.emit(event.same)
         elif isinstance(event, p.FindingsReady):
+            self.looked = True
             self.findings.emit(event.findings)
 
     def _on_failure(self, command_id: int) -> Callable[[p.Failure], bool]:

@@ -72,11 +72,18 @@ def demo_report(output: Path) -> int:
     return 0 if ok else 1
 
 
+def _say_what_matters(kind: object, context: object, text: str | None) -> None:
+    """Qt's messages to stderr, but for one that the offscreen platform repeats for every window with a least size."""
+    if text and "propagateSizeHints" not in text:
+        print(text, file=sys.stderr)  # noqa: T201
+
+
 class _Offscreen:
     """An application, a session and a window on Qt's offscreen platform, with settings that nobody keeps."""
 
     def __init__(self, size: tuple[int, int], theme: str) -> None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        os.environ.setdefault("QT_SCALE_FACTOR", "1")
         self._size = size
         self._theme = theme
         self.problems: list[str] = []
@@ -84,7 +91,7 @@ class _Offscreen:
         self.window: Window
 
     def __enter__(self) -> _Offscreen:
-        from PySide6.QtCore import QSettings
+        from PySide6.QtCore import QSettings, qInstallMessageHandler
         from PySide6.QtWidgets import QApplication
 
         from modelight.client import Client
@@ -93,6 +100,7 @@ class _Offscreen:
         from modelight.widgets.theme import ThemeFollower
         from modelight.window import Window
 
+        qInstallMessageHandler(_say_what_matters)
         self._application = QApplication.instance() or QApplication([sys.argv[0]])
         assert isinstance(self._application, QApplication)
         self._folder = tempfile.TemporaryDirectory()
@@ -112,7 +120,11 @@ class _Offscreen:
         self._folder.cleanup()
 
     def open(self, setup: Setup) -> bool:
-        return self._settle(lambda: self.session.open(setup))
+        """Open, run and look for findings, also where the model is so slow that a window would ask first."""
+        cycle = self.session.cycle
+        if not self._settle(lambda: self.session.open(setup)):
+            return False
+        return (not cycle.stale or self._settle(cycle.begin)) and (cycle.looked or self._settle(cycle.look))
 
     def preset(self, name: str) -> bool:
         return self._settle(lambda: self.session.preset(name))
@@ -121,10 +133,11 @@ class _Offscreen:
         return self._settle(lambda: self.session.set_batch(size))
 
     def save(self, output: Path) -> bool:
-        """Grab the window once it has laid itself out."""
-        self._application.processEvents()
-        self._application.processEvents()
-        return self.window.grab().save(str(output))
+        """Grab the window once it has laid itself out; what is made when first painted is there at the second grab."""
+        for _ in range(3):
+            self._application.processEvents()
+            picture = self.window.grab()
+        return picture.save(str(output))
 
     def _settle(self, action: object) -> bool:
         """Do something and wait until all that follows from it is computed, or has failed."""

@@ -56,7 +56,7 @@ class Toolbar(QWidget):
 
     def _assemble(self) -> None:
         grad, mode = Labelled(self.tr("Grad"), self.grad), Labelled(self.tr("Mode"), self.mode)
-        self._state = _row([self.model_button, mode, self.presets, grad], (20, 0))
+        self._state = _row([self.model_button, _row([mode, self.presets], (0, 0), 8), grad], (9, 0))
         feed, batch = Labelled(self.tr("Input"), self.input), Labelled(self.tr("Batch"), self.batch)
         seed = Labelled(self.tr("Seed"), self.seed)
         self._experiment = _row([feed, batch, seed, self.run, self.live], (12, 12))
@@ -160,12 +160,12 @@ def _input_name(info: InputInfo) -> str:
     return text
 
 
-def _row(widgets: list[QWidget], margins: tuple[int, int]) -> QWidget:
+def _row(widgets: list[QWidget], margins: tuple[int, int], spacing: int = 16) -> QWidget:
     row = QWidget()
     row.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     layout = QHBoxLayout(row)
     layout.setContentsMargins(margins[0], 0, margins[1], 0)
-    layout.setSpacing(16)
+    layout.setSpacing(spacing)
     for widget in widgets:
         layout.addWidget(widget)
     return row

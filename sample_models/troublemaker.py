@@ -37,6 +37,7 @@ def make(trouble: Trouble) -> None:
         case "raise":
             raise RuntimeError("trouble was asked for")
         case "hang":
+            print("from here on it hangs", flush=True)
             while True:
                 time.sleep(0.1)
         case "exit":

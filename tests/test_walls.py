@@ -40,9 +40,10 @@ def offenders(room: list[Path], forbidden: set[str]) -> list[str]:
 
 
 def test_the_engine_knows_no_qt_and_no_widgets() -> None:
-    allowed = {"modelight.widgets.numbers"}  # plain Python: how figures are written
+    # numbers.py is plain Python, how figures are written; and an empty package is no wall.
+    allowed = (" modelight.widgets.numbers", " modelight.widgets")
     found = offenders(files("app/engine"), QT | {"modelight.widgets", "modelight.window", "modelight.session"})
-    assert [line for line in found if not any(name in line for name in allowed)] == []
+    assert [line for line in found if not line.endswith(allowed)] == []
 
 
 def test_the_window_process_knows_no_torch() -> None:
@@ -50,7 +51,11 @@ def test_the_window_process_knows_no_torch() -> None:
 
 
 def test_only_the_model_process_and_the_public_api_reach_into_the_engine() -> None:
-    room = [file for file in files("app", without="engine") if file.name not in ("__init__.py", "headless.py", "inspect_command.py")]
+    room = [
+        file
+        for file in files("app", without="engine")
+        if file.name not in ("__init__.py", "headless.py", "inspect_command.py")
+    ]
     assert offenders(room, {"modelight.engine"}) == []
 
 

@@ -51,4 +51,5 @@ def open_and_settle(qtbot: QtBot, session: Session, setup: Setup) -> None:
 
 def trouble(kind: str) -> Setup:
     """The sample that misbehaves on request."""
-    return Setup(f"modelight.sample_models.troublemaker:build(trouble={kind!r})", directory=str(Path.cwd()))
+    spec = f"modelight.sample_models.troublemaker:build(trouble={kind!r})"
+    return Setup(spec, directory=str(Path.cwd()), batch=4)  # its batch norm needs more than one sample

@@ -133,7 +133,7 @@ def test_what_the_model_prints_is_console_and_not_protocol(qtbot: QtBot, session
 def test_a_hanging_model_is_stopped_and_comes_back(qtbot: QtBot, session: Session, notes: Notes) -> None:
     with qtbot.waitSignal(session.opened, timeout=PATIENCE):
         session.open(trouble("hang"))
-    qtbot.waitUntil(lambda: session.cycle.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "hangs" in "".join(notes.console), timeout=PATIENCE)
     with qtbot.waitSignal(session.cycle.stuck, timeout=PATIENCE):
         session.cycle.stop()
     pid = session._client.pid
