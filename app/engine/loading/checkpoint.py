@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import formats, matching, unwrap
 from modelight.engine.loading.matching import Alignment
+from modelight.engine.loading.torchfiles import refuse
 from modelight.protocol import Clause, LoadReport
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
     try:
         raw = formats.read_raw(file, trust)
     except OSError as error:
-        raise formats.refuse(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise refuse(f"{file} cannot be read: {error.strerror or error}.") from error
     content = raw.content.state_dict() if isinstance(raw.content, torch.jit.ScriptModule) else raw.content
     found = unwrap.candidates(content)
     if not found:
-        raise formats.refuse(f"{file.name} can be read, but holds no state dict: {_describe(content)}.")
+        raise refuse(f"{file.name} can be read, but holds no state dict: {_describe(content)}.")
     chosen = _choose(found, key, file)
     return Checkpoint(
-        path=str(file),
+        path=str(raw.path),
         format=raw.format,
         tensors=chosen.tensors,
         wrapper=chosen.key,
@@ -123,7 +124,7 @@ def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
         theirs: ours for theirs, ours in alignment.keys.items() if matching.fits(checkpoint.tensors[theirs], own[ours])
     }
     if not wanted and own:
-        raise formats.refuse(_nothing_fits(module, checkpoint, own, alignment))
+        raise refuse(_nothing_fits(module, checkpoint, own, alignment))
     missing, unexpected = _load(module, checkpoint, alignment, wanted)
     mismatched = [
         (ours, _shape(checkpoint.tensors[theirs]), _shape(own[ours]))
@@ -160,7 +161,7 @@ def _load(
     try:
         result = module.load_state_dict(state, strict=False)
     except Exception as error:
-        raise formats.refuse(f"The model refused {Path(checkpoint.path).name}: {error}") from error
+        raise refuse(f"The model refused {Path(checkpoint.path).name}: {error}") from error
     missing, unexpected = (set(result.missing_keys), set(result.unexpected_keys)) if result else (set(), set())
     return missing, [theirs for theirs, ours in strays.items() if ours in unexpected]
 
@@ -240,7 +241,7 @@ def _choose(found: list[unwrap.Candidate], key: str, file: Path) -> unwrap.Candi
     chosen = [candidate for candidate in found if candidate.key == key]
     if not chosen:
         names = ", ".join(candidate.key or "the file itself" for candidate in found)
-        raise formats.refuse(f"{file.name} holds no state dict under “{key}”; it holds: {names}.")
+        raise refuse(f"{file.name} holds no state dict under “{key}”; it holds: {names}.")
     return chosen[0]
 
 

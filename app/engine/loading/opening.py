@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import nn
 from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.loading import checkpoint, inputs, sources, spec
+from modelight.engine.loading import checkpoint, inputs, signatures, sources, spec, whole
 from modelight.engine.loading.pieces import Piece, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
@@ -31,6 +31,7 @@ class OpenModel:
     name: str
     """The file's stem or the module's last part."""
     source: ModuleType | None
+    """The module that built it; None for a model that was read whole from a file."""
     report: LoadReport | None
     checkpoint_buffers: dict[str, torch.Tensor]
     """Copies of the buffers as they were after loading (without a checkpoint: after construction)."""
@@ -52,31 +53,43 @@ def open_model(
     Raises:
         EngineError: kind ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``, ``memory`` or ``cancelled``.
     """
-    parsed = spec.parse(command.spec)
     device = _device(command.device)
-    progress(Clause("importing", {"what": parsed.file or parsed.module}), None)
-    resolved = spec.resolve(parsed, command.directory)
-    _check(should_stop)
-    progress(Clause("building", {"what": parsed.attribute}), None)
     rng.seed(command.seed)
-    module = build(resolved)
+    module, source, name = _construct(command, progress, should_stop)
     _check(should_stop)
-    path = _checkpoint_path(command, resolved.source)
+    path = _checkpoint_path(command, source)
     report = None
     if path is not None:
         report = checkpoint.load_into(module, path, progress=progress, trust=command.trust, key=command.key)
     _check(should_stop)
     model = OpenModel(
         module=_move(module, device),
-        name=parsed.name,
-        source=resolved.source,
+        name=name,
+        source=source,
         report=report,
         checkpoint_buffers=checkpoint.copy_buffers(module),
-        classes=_classes(resolved.source),
+        classes=_classes(source),
         device=device,
     )
     rng.seed(command.seed)
     return _with_example(model, progress, should_stop)
+
+
+def _construct(
+    command: Open, progress: ReportProgress, should_stop: ShouldStop
+) -> tuple[nn.Module, ModuleType | None, str]:
+    """(the module, what it was built by, its short name)"""
+    path = whole.find(command.spec, command.directory)
+    if path is not None:
+        progress(Clause("reading-checkpoint", {"file": path.name}), None)
+        return whole.load(path, command.directory, command.trust), None, path.stem
+    parsed = spec.parse(command.spec)
+    progress(Clause("importing", {"what": parsed.file or parsed.module}), None)
+    resolved = spec.resolve(parsed, command.directory)
+    _check(should_stop)
+    progress(Clause("building", {"what": parsed.attribute}), None)
+    rng.seed(command.seed)
+    return build(resolved), resolved.source, parsed.name
 
 
 def build(resolved: Resolved) -> nn.Module:
@@ -175,16 +188,20 @@ def _move(module: nn.Module, device: torch.device) -> nn.Module:
         raise EngineError(f"The model cannot be moved to {device}: {error}", kind="build") from error
 
 
-def _checkpoint_path(command: Open, source: ModuleType) -> str | None:
+def _checkpoint_path(command: Open, source: ModuleType | None) -> str | None:
+    """The one asked for, else the file's own ``CHECKPOINT``, else the weights in the folder that is the model."""
     if command.checkpoint:
         return str(Path(command.directory or ".", Path(command.checkpoint).expanduser()))
+    if source is None:
+        path = whole.find(command.spec, command.directory)
+        return str(path) if path is not None and path.is_dir() else None
     offered = getattr(source, "CHECKPOINT", None)
     if not isinstance(offered, (str, os.PathLike)):
         return None
     return str(Path(getattr(source, "__file__", None) or ".").parent / Path(offered))
 
 
-def _classes(source: ModuleType) -> tuple[str, ...]:
+def _classes(source: ModuleType | None) -> tuple[str, ...]:
     names = getattr(source, "CLASSES", ())
     return tuple(str(name) for name in names) if isinstance(names, (list, tuple)) else ()
 
@@ -216,10 +233,19 @@ def _offered_example(model: OpenModel) -> Piece | None:
         return piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
     for name in ("example_input_array", "dummy_inputs"):
         value = inputs.call(partial(getattr, model.module, name, None), name)
-        if value is not None:
+        if value is not None and _is_taken(value, model.module):
             piece = piece_of(value, what=name)
             return replace(piece, notes=(Clause("example-from-model", {"name": name}),))
     return None
+
+
+def _is_taken(value: Any, module: nn.Module) -> bool:
+    """transformers offers token ids to vision models too: an example must name the model's own arguments."""
+    if not isinstance(value, Mapping):
+        return True
+    main = getattr(module, "main_input_name", None)
+    names = {parameter.name for parameter in signatures.parameters(module)}
+    return set(value) <= names and (main is None or main in value)
 
 
 def _labels(source: ModuleType | None) -> list[int | None]:

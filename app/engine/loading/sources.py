@@ -120,6 +120,18 @@ def _package_root(file: Path) -> Path | None:
     return None if folder == file.parent else folder
 
 
+@contextmanager
+def on_path(*folders: str) -> Iterator[None]:
+    """Import from these folders for a while, as a pickle does that names its classes."""
+    _use_folders(list(dict.fromkeys(str(Path(folder or ".").resolve()) for folder in folders)))
+    importlib.invalidate_caches()
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        _user_modules.update(name for name in set(sys.modules) - before if _is_users(name))
+
+
 def _use_folders(folders: list[str]) -> None:
     for folder in _folders:
         if folder in sys.path:

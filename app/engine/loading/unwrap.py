@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -55,18 +56,36 @@ def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: li
         state = value.state_dict()
         found.append(Candidate(key, dict(state), flags, getattr(state, "_metadata", None)))
     elif isinstance(value, Mapping):
-        if is_state_dict(value):
-            found.append(Candidate(key, dict(value), versions=getattr(value, "_metadata", None)))
-            return
-        for name, inner in value.items():
-            if isinstance(name, str):
-                _search(inner, f"{key}.{name}" if key else name, depth - 1, found, budget)
+        _search_mapping(value, key, depth, found, budget)
+
+
+def _search_mapping(value: Mapping[Any, Any], key: str, depth: int, found: list[Candidate], budget: list[int]) -> None:
+    versions = getattr(value, "_metadata", None)
+    if is_state_dict(value):
+        found.append(Candidate(key, _as_tensors(value), versions=versions))
+        return
+    before = len(found)
+    for name, inner in value.items():
+        if isinstance(name, str):
+            _search(inner, f"{key}.{name}" if key else name, depth - 1, found, budget)
+    # Tensors that lie beside dicts of something else (a configuration, say) are the state dict if nothing else is.
+    tensors = {name: item for name, item in _as_tensors(value).items() if isinstance(item, torch.Tensor)}
+    if tensors and len(found) == before:
+        found.append(Candidate(key, tensors, versions=versions))
+
+
+def _as_tensors(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """With numpy's arrays, as some pickles hold them, as tensors."""
+    return {
+        str(name): torch.from_numpy(item) if isinstance(item, np.ndarray) and item.dtype.kind in "biufc" else item
+        for name, item in value.items()
+    }
 
 
 def is_state_dict(value: Mapping[Any, Any]) -> bool:
     """Whether a mapping is flat and holds tensors by text keys (other values, such as an epoch, may lie beside)."""
     if not value or not all(isinstance(key, str) for key in value):
         return False
-    tensors = sum(isinstance(item, torch.Tensor) for item in value.values())
+    tensors = sum(isinstance(item, torch.Tensor | np.ndarray) for item in value.values())
     nested = sum(isinstance(item, Mapping | nn.Module) for key, item in value.items() if "_extra_state" not in key)
     return tensors > 0 and nested == 0

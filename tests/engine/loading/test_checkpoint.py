@@ -264,3 +264,34 @@ def test_weights_inside_torchscript_are_read(tmp_path: Path) -> None:
     report = checkpoint.load_into(net, tmp_path / "net.pt")
     assert report.format == "TorchScript"
     assert torch.equal(net[0].weight, donor[0].weight)
+
+
+def test_in_a_folder_safetensors_win_and_several_are_named(tmp_path: Path) -> None:
+    state = trained()
+    torch.save({name: value + 1 for name, value in state.items()}, tmp_path / "pytorch_model.bin")
+    save_file(state, tmp_path / "model.safetensors")
+    net = Net()
+    assert checkpoint.load_into(net, tmp_path).path.endswith("model.safetensors")
+    assert_holds(net, state)
+    (tmp_path / "model.safetensors").rename(tmp_path / "a.pth")
+    (tmp_path / "pytorch_model.bin").rename(tmp_path / "b.pth")
+    with pytest.raises(EngineError, match=r"several checkpoints: name one of a\.pth, b\.pth"):
+        checkpoint.read(tmp_path)
+
+
+def test_weights_beside_a_configuration_are_found(tmp_path: Path) -> None:
+    net, state = Net(), trained()
+    report = loaded(net, {**state, "config": {"classes": 2}}, tmp_path / "a.pt")
+    assert_holds(net, state)
+    assert (report.loaded, report.unexpected) == (9, [])
+
+
+def test_a_folder_of_torch_distributed_and_an_exported_program_are_told(tmp_path: Path) -> None:
+    (tmp_path / "dcp").mkdir()
+    (tmp_path / "dcp" / ".metadata").write_bytes(b"x")
+    (tmp_path / "dcp" / "__0_0.distcp").write_bytes(b"x")
+    with pytest.raises(EngineError, match="dcp_to_torch FOLDER FILE"):
+        checkpoint.read(tmp_path / "dcp")
+    torch.export.save(torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "net.pt2")
+    with pytest.raises(EngineError, match="its mode was baked in"):
+        checkpoint.read(tmp_path / "net.pt2")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
+import hashlib
 import io
 import json
 import os
@@ -84,7 +87,9 @@ def test_after_consent_and_only_then_a_whole_module_is_read_with_its_flags(tmp_p
     net[1].eval()
     path = saved(net, tmp_path / "whole.pt")
     error = refusal(path)
-    assert error.kind == "consent" and "torch.nn.modules.container.Sequential" in str(error)
+    assert error.kind == "consent" and "whole.pt holds a whole pickled model" in str(error)
+    assert "torch.nn.modules.container.Sequential" in str(error)
+    assert error.clause is not None and error.clause.id == "checkpoint-consent-model"
     read = checkpoint.read(path, trust=True)
     assert torch.equal(read.tensors["0.weight"], net[0].weight)
     assert read.flags == {"": True, "0": True, "1": False}
@@ -120,10 +125,54 @@ def test_names_hidden_behind_the_memo_are_found() -> None:
     assert pickles.globals_of(hidden) != []
 
 
-def test_consent_lists_only_what_is_not_plain_weights(tmp_path: Path) -> None:
-    error = refusal(saved({"w": torch.ones(2), "x": np.float64(3.0)}, tmp_path / "a.pt"))
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        np.float64(3.0),
+        np.arange(3),
+        argparse.Namespace(lr=0.1, out=Path("runs")),
+        collections.defaultdict(list, {"loss": [1.0]}),
+        complex(1, 2),
+        range(3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_metrics_arguments_and_paths_beside_the_weights_need_no_consent(
+    tmp_path: Path, beside: object, zipped: bool
+) -> None:
+    content = {"model": {"w": torch.ones(2)}, "beside": beside}
+    path = saved(content, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    assert checkpoint.read(path).tensors["w"].tolist() == [1, 1]
+
+
+def test_stand_ins_hold_for_one_file_alone(tmp_path: Path) -> None:
+    path = saved({"w": torch.ones(2), "x": np.float64(3.0)}, tmp_path / "a.pt")
+    checkpoint.read(path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+
+
+def test_consent_names_only_what_is_not_plain(tmp_path: Path) -> None:
+    path = saved({"w": torch.ones(2), "x": np.float64(3.0), "y": Hostile()}, tmp_path / "a.pt")
+    error = refusal(path)
     assert error.clause is not None
-    assert all("numpy" in str(name) or "encode" in str(name) for name in error.clause.values["globals"])  # type: ignore[union-attr]
+    assert error.clause.values["globals"] == [f"{__name__}.run"]
+    assert error.clause.values["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_torch_with_known_holes_reads_no_pickle_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved({"w": torch.ones(2)}, tmp_path / "a.pt")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    assert "before 2.6 a crafted file could run code" in str(refusal(path))
+    assert "w" in checkpoint.read(path, trust=True).tensors
+
+
+def test_a_plain_pickle_of_arrays_is_read_after_consent(tmp_path: Path) -> None:
+    path = tmp_path / "detectron.pkl"
+    path.write_bytes(pickle.dumps({"model": {"w": np.ones((2, 3), np.float32)}, "matching_heuristics": True}))
+    assert refusal(path).kind == "consent"
+    assert torch.equal(checkpoint.read(path, trust=True).tensors["w"], torch.ones(2, 3))
 
 
 @pytest.mark.parametrize(
@@ -137,8 +186,8 @@ def test_consent_lists_only_what_is_not_plain_weights(tmp_path: Path) -> None:
         (struct.pack("<Q", 10**6) + b'{"a":', "broken or was cut short"),
         (struct.pack("<Q", 2) + b"{}", "no state dict"),
         (bytes(1000), "is no checkpoint"),
-        (b"<!DOCTYPE html><html>Sign in</html>", "is no checkpoint"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is no checkpoint"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "run git lfs pull"),
     ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: bytes, words: str) -> None:
@@ -151,7 +200,7 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: bytes, words: st
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     assert "There is no file" in str(refusal(tmp_path / "none.pt"))
-    assert "is a folder" in str(refusal(tmp_path))
+    assert "a folder without a checkpoint" in str(refusal(tmp_path))
     os.mkfifo(tmp_path / "pipe.pt")
     assert "not an ordinary file" in str(refusal(tmp_path / "pipe.pt"))
 

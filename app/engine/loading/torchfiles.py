@@ -1,0 +1,180 @@
+"""Files that ``torch.save`` wrote: weights alone are read as they are; code in them runs only after a person agreed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modelight.engine.errors import EngineError
+from modelight.engine.loading import pickles, standins
+from modelight.protocol import Clause
+
+SAFE_SINCE = (2, 6)
+"""Before torch 2.6 a crafted file could run code in spite of ``weights_only`` (CVE-2025-32434)."""
+MAX_NAMED = 12
+_NEVER_WEIGHTS_ONLY = ("Unsupported operand", "legacy .tar format")
+"""How torch words its refusal of newer pickle protocols and of files from before 0.4, whatever they hold."""
+_BROKEN = (
+    pickles.UnreadablePickle,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    OSError,
+    KeyError,
+    ValueError,
+    EOFError,
+    StopIteration,
+    NotImplementedError,
+    RuntimeError,
+)
+_MODULES = ("torch.nn.modules.", "torch.nn.parallel.")
+
+
+def refuse(message: str) -> EngineError:
+    """An error of kind ``checkpoint``."""
+    return EngineError(message, kind="checkpoint")
+
+
+def load(path: Path, trust: bool, globals_of: Callable[[Path], list[str]], *, mmap: bool = False) -> Any:
+    """What the file holds, on the CPU; ``globals_of`` lists what its pickles refer to.
+
+    Raises:
+        EngineError: kind ``checkpoint``, ``memory``, or ``consent``: only a full unpickle could read it, and ``trust``
+            is False.
+    """
+    _check_torch(path, trust)
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(standins.PAIRS):
+            warnings.simplefilter("ignore")  # torch warns of its own internals while it reads old files
+            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mmap)
+    except MemoryError as error:
+        raise EngineError(f"{path.name} does not fit into memory.", kind="memory") from error
+    except Exception as error:
+        refused = _refused(path, globals_of, error)
+        if not refused:
+            words = first_line(error)
+            raise refuse(f"{path.name} is broken, was cut short, or is not a checkpoint: {words}") from error
+        if not trust:
+            raise _consent(path, refused) from error
+    return _unpickle(path)
+
+
+def zip_globals(path: Path) -> list[str]:
+    """What the pickle in a zip refers to."""
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        return pickles.globals_of(archive.read(name))
+
+
+def legacy_globals(path: Path) -> list[str]:
+    """The same for a file of torch before 1.6: magic number, protocol, system, content and storage keys in a row.
+
+    A plain pickle, which ends after its first, is read the same way.
+    """
+    with path.open("rb") as stream:
+        return pickles.globals_of_sequence(stream)
+
+
+def tar_globals(path: Path) -> list[str]:
+    """The same for a file of torch before 0.4: a tar archive of pickles."""
+    names: dict[str, None] = {}
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                names.update(dict.fromkeys(pickles.globals_of_sequence(stream, whole=1)))
+    return list(names)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type."""
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def _check_torch(path: Path, trust: bool) -> None:
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < SAFE_SINCE and not trust:
+        raise refuse(
+            f"torch {torch.__version__} cannot read {path.name} safely: before 2.6 a crafted file could run code. "
+            "Use torch 2.6 or later, or a .safetensors file."
+        )
+
+
+def _refused(path: Path, globals_of: Callable[[Path], list[str]], error: Exception) -> list[str]:
+    """What made torch refuse the file; empty if it is not what the file refers to."""
+    try:
+        names = globals_of(path)
+    except _BROKEN:
+        raise refuse(f"{path.name} is broken or was cut short: {first_line(error)}") from error
+    refused = [name for name in names if not _is_known(name)]
+    if not refused and any(words in str(error) for words in _NEVER_WEIGHTS_ONLY):
+        return names
+    return refused
+
+
+def _is_known(name: str) -> bool:
+    """Whether the global is accepted without consent: then it is not what made torch refuse the file."""
+    from torch import _weights_only_unpickler as unpickler
+
+    name = name.replace("__builtin__.xrange", "builtins.range").replace("__builtin__.", "builtins.")
+    return name in standins.NAMES or name in unpickler._get_allowed_globals()
+
+
+def _consent(path: Path, refused: list[str]) -> EngineError:
+    shown = ", ".join(refused[:MAX_NAMED]) + (" …" if len(refused) > MAX_NAMED else "")
+    whole = any(name.startswith(_MODULES) for name in refused)
+    what = "holds a whole pickled model" if whole else "is not weights alone"
+    message = (
+        f"{path.name} {what}: reading it would run code of its author ({shown}). "
+        "Save the state dict instead, or allow it if you trust where the file came from."
+    )
+    values: dict[str, Any] = {
+        "file": path.name,
+        "globals": list(refused),
+        "count": len(refused),
+        "sha256": _digest(path),
+    }
+    clause = Clause("checkpoint-consent-model" if whole else "checkpoint-consent", values)
+    return EngineError(message, kind="consent", clause=clause)
+
+
+def _digest(path: Path) -> str:
+    """So that consent can be remembered for this very file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _unpickle(path: Path) -> Any:
+    """The full unpickle, after consent."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _torch_or_plain(path)
+    except ModuleNotFoundError as error:
+        raise refuse(
+            f"{path.name} needs the module “{error.name}”, which is not installed here: it was saved with its code."
+        ) from error
+    except AttributeError as error:
+        raise refuse(f"{path.name} refers to code that is not there any more: {error}.") from error
+    except MemoryError as error:
+        raise EngineError(f"{path.name} does not fit into memory.", kind="memory") from error
+    except (Exception, SystemExit) as error:
+        raise refuse(f"{path.name} could not be read: {type(error).__name__}: {first_line(error)}") from error
+
+
+def _torch_or_plain(path: Path) -> Any:
+    try:
+        return torch.load(str(path), map_location="cpu", weights_only=False)
+    except RuntimeError as error:
+        if "Invalid magic number" not in str(error):
+            raise
+    with path.open("rb") as stream:  # written with pickle itself, as Detectron does
+        return pickle.load(stream, encoding="latin1")
