@@ -91,8 +91,8 @@ PHRASES: dict[str, str] = {
     "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer never learned its statistics"),
     "ML116.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{first} normalises with mean 0 and variance 1, the values of a new layer: no batch has moved them in train, and "
-        "no checkpoint held others.",
+        "{first} normalises with mean 0 and variance 1, the values of a new layer: no batch has moved them in train, "
+        "and no checkpoint held others.",
     ),
     "ML117.title": QT_TRANSLATE_NOOP("phrases", "State moves in eval"),
     "ML117.body": QT_TRANSLATE_NOOP(

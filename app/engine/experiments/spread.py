@@ -21,6 +21,8 @@ VALUES = 1024
 """Values of each module's output that are followed, at even distances."""
 DEAD = 0.1
 """Inputs have stopped differing where their spread in train is below this share of that in eval, and stays there."""
+VANISHED = 1e-4
+"""A layer's values have vanished where their size is below this share of what it is in the other mode."""
 NOTHING = 1e-4
 """A spread in eval below this is none: there is nothing to lose."""
 
@@ -52,14 +54,20 @@ class _Spread:
         self.size += values**2
         self.count += 1
 
-    def relative(self) -> float | None:
+    @property
+    def power(self) -> float:
+        """Mean square over inputs and followed values."""
+        return float((self.size / self.count).mean())
+
+    def relative(self, other: _Spread | None) -> float | None:
         """sqrt(variance over inputs / mean square), both averaged over the followed values: 0 all equal, 1 nothing in
-        common.
+        common. A layer whose values all but vanish in this mode is measured by its size in the ``other``: what then
+        differs is rounding.
 
         None where shapes differ between inputs, or a value is not finite.
         """
-        variance = (self.squares / self.count - (self.total / self.count) ** 2).mean()
-        power = (self.size / self.count).mean()
+        variance = float((self.squares / self.count - (self.total / self.count) ** 2).mean())
+        power = max(self.power, VANISHED**2 * other.power if other is not None and other.comparable else 0.0)
         if not self.comparable or not np.isfinite(variance) or not np.isfinite(power):
             return None
         return float(np.sqrt(max(0.0, variance) / power)) if power > 0 else 0.0
@@ -92,8 +100,9 @@ class _Recorder:
                 known.add(values)
         self.heard.clear()
 
-    def at(self, row: int) -> float | None:
-        return self.spreads[row].relative() if row in self.spreads else None
+    def at(self, row: int, other: _Recorder | None) -> float | None:
+        spread = self.spreads.get(row)
+        return None if spread is None else spread.relative(None if other is None else other.spreads.get(row))
 
 
 def spread_curve(
@@ -125,8 +134,8 @@ def spread_curve(
     if evaluated is None:
         return None
     order = evaluated.order
-    eval_ = [evaluated.at(row) for row in order]
-    train = [trained.at(row) if trained is not None else None for row in order]
+    eval_ = [evaluated.at(row, trained) for row in order]
+    train = [None if trained is None else trained.at(row, evaluated) for row in order]
     return Curve(rows=order, train=train, eval=eval_, collapse=_collapse(train, eval_))
 
 
