@@ -6,7 +6,10 @@ Known facts only: which methods load an attribute named ``training``. What a met
 
 from __future__ import annotations
 
+import ast
 import dis
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from functools import wraps
 from types import CodeType, FunctionType
@@ -41,8 +44,8 @@ class FlagLoad(NamedTuple):
 
     source: str
     """``file:line``."""
-    near_dropout: bool
-    """Whether the same function names something with "dropout"."""
+    for_dropout: bool
+    """Whether the same statement names something with "drop": what hangs on the flag there is most likely a dropout."""
 
 
 @for_each_class
@@ -89,8 +92,25 @@ def _loads(code: CodeType) -> Iterator[FlagLoad]:
     for part in _nested(code):
         if "training" not in part.co_names:
             continue
-        near = any("drop" in name.lower() for name in (*part.co_names, *part.co_varnames, *part.co_freevars))
         for instruction in dis.get_instructions(part):
             if instruction.opname == "LOAD_ATTR" and instruction.argval == "training":
-                line = instruction.positions.lineno if instruction.positions else None
-                yield FlagLoad(f"{part.co_filename}:{line or part.co_firstlineno}", near)
+                line = (instruction.positions and instruction.positions.lineno) or part.co_firstlineno
+                yield FlagLoad(f"{part.co_filename}:{line}", _names_dropout(part, line))
+
+
+def _names_dropout(code: CodeType, line: int) -> bool:
+    """Whether the innermost statement at ``line``, the body of an ``if`` included, names something with "drop"."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, SyntaxError):
+        return False
+    line -= code.co_firstlineno - 1
+    around = [
+        node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    inner = max(around, key=lambda node: node.lineno, default=None)
+    if inner is None or isinstance(inner, ast.FunctionDef):
+        return False
+    fields = ("id", "attr", "arg")
+    names = [getattr(node, field, None) for node in ast.walk(inner) for field in fields]
+    return any(isinstance(name, str) and "drop" in name.lower() for name in names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from modelight.engine.skeleton import Skeleton
@@ -36,6 +37,8 @@ def find(skeleton: Skeleton) -> list[Hidden]:
     found: dict[int, Hidden] = {}
     for places in skeleton.places.values():
         owner = places[0]
+        if isinstance(skeleton.modules[owner], torch.jit.ScriptModule):
+            continue  # what it is made of is kept in C++; its Python attributes are torch's own
         for name, value in vars(skeleton.modules[owner]).items():
             if name in _BASE or isinstance(value, (str, int, float, bool, type(None))):
                 continue

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import flag
+from modelight.engine import flag, structure
 from modelight.engine.rows import Rows
 from modelight.protocol import Clause
 
@@ -141,10 +141,12 @@ def flag_reads(rows: Rows) -> Iterator[Listener]:
 
 def unobservable(rows: Rows) -> dict[str, Clause]:
     """The modules whose flag cannot be listened to, with the reason."""
-    found = {}
-    for path, module in zip(rows.paths, rows.modules, strict=True):
+    found: dict[str, Clause] = {}
+    for index, (path, module) in enumerate(zip(rows.paths, rows.modules, strict=True)):
         if isinstance(module, torch.jit.ScriptModule):
             found[path] = Clause("unobservable-script")
+        elif structure.is_compiled(module):
+            found.update((rows.paths[below], Clause("unobservable-compiled")) for below in rows.below(index))
         elif flag.flag_is_property(type(module)):
             found[path] = Clause("unobservable-property")
     return found

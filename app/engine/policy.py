@@ -6,6 +6,7 @@ not from the arguments it was built with: ``track_running_stats`` may be toggled
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -160,10 +161,11 @@ def marks(module: nn.Module) -> list[Clause]:
     """What is wrong with the module's own tensors: ``has-nan`` and ``has-infinite`` {tensor, count}, ``zero-variance``
     and ``negative-variance`` {count, channels}, ``untouched-statistics`` {channels}."""
     found = []
-    for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+    buffers = dict(module._buffers.items())  # scripted modules have something like a dictionary
+    for name, tensor in (*module._parameters.items(), *buffers.items()):
         if tensor is not None and not is_lazy(tensor) and tensor.is_floating_point() and tensor.numel():
             found += _not_finite(name, tensor.detach())
-    return found + _statistics_marks(module)
+    return found + _statistics_marks(module, buffers)
 
 
 def _not_finite(name: str, tensor: torch.Tensor) -> list[Clause]:
@@ -178,8 +180,8 @@ def _not_finite(name: str, tensor: torch.Tensor) -> list[Clause]:
     return [Clause(id_, {"tensor": name, "count": count}) for id_, count in counts if count]
 
 
-def _statistics_marks(module: nn.Module) -> list[Clause]:
-    mean, var = module._buffers.get("running_mean"), module._buffers.get("running_var")
+def _statistics_marks(module: nn.Module, buffers: Mapping[str, torch.Tensor | None]) -> list[Clause]:
+    mean, var = buffers.get("running_mean"), buffers.get("running_var")
     if mean is None or var is None or is_lazy(var) or var.device.type == "meta":
         return []
     channels = var.numel()
@@ -189,14 +191,13 @@ def _statistics_marks(module: nn.Module) -> list[Clause]:
         for id_, count in (("zero-variance", zero), ("negative-variance", negative))
         if count
     ]
-    if _untouched(module, mean, var):
+    if _untouched(module, mean, var, buffers.get("num_batches_tracked")):
         found.append(Clause("untouched-statistics", {"channels": channels}))
     return found
 
 
-def _untouched(module: nn.Module, mean: torch.Tensor, var: torch.Tensor) -> bool:
+def _untouched(module: nn.Module, mean: torch.Tensor, var: torch.Tensor, tracked: torch.Tensor | None) -> bool:
     """Whether the statistics are what a new layer has. The counter of instance norm never moves and says nothing."""
-    tracked = module._buffers.get("num_batches_tracked")
     counted = tracked is not None and not isinstance(module, _InstanceNorm) and int(tracked.item()) > 0
     return not counted and bool((mean == 0).all()) and bool((var == 1).all())
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import nn
 
 MAX_ROWS = 250_000
-"""Modules that share modules that share modules … have exponentially many paths; beyond this many rows no more are opened."""
+"""Modules that share modules that share modules … have exponentially many paths; beyond this no more are opened."""
 
 
 @dataclass

@@ -59,7 +59,7 @@ def overridden(module: nn.Module) -> str | None:
 def of_class(kind: type) -> list[Clause]:
     """The notes that hold for every module of a class."""
     found = [Clause(f"overrides-{name}", {"source": source}) for name, source in _overrides(kind).items()]
-    if _is_compiled(kind):
+    if _is_compile_wrapper(kind):
         return [*found, Clause("compiled")]
     if flag.flag_is_property(kind):
         found.append(Clause("training-property"))
@@ -84,7 +84,14 @@ def _source(method: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "–"
 
 
-def _is_compiled(kind: type) -> bool:
+def is_compiled(module: nn.Module) -> bool:
+    """Whether calls of this module run compiled code: ``torch.compile(module)`` or ``module.compile()``."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return False
+    return _is_compile_wrapper(type(module)) or module._compiled_call_impl is not None
+
+
+def _is_compile_wrapper(kind: type) -> bool:
     return any(
         base.__name__ == "OptimizedModule" and base.__module__.startswith("torch._dynamo") for base in kind.__mro__
     )

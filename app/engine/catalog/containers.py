@@ -23,7 +23,7 @@ def leaf(kind: type) -> Behaviour:
     """A class without children that no entry knows."""
     reads = code.flag_reads(kind)
     if reads:
-        return _reading(reads[0], [])
+        return _reading(reads, [])
     if kind.__module__.startswith("torch.nn."):
         return NO_EFFECT
     return NONE_KNOWN if code.readable(kind) else NOT_READABLE
@@ -36,7 +36,7 @@ def container(module: nn.Module, below: int) -> Behaviour:
     count = below - bool(reads)
     clauses = [layers_react(count)] if count > 0 else []
     if reads:
-        return _reading(reads[0], clauses)
+        return _reading(reads, clauses)
     if isinstance(module, nn.TransformerEncoderLayer):
         return _encoder_layer(module, clauses or [Clause("no-effect")])
     if not clauses:
@@ -64,9 +64,10 @@ def script(module: torch.jit.ScriptModule) -> Behaviour:
     return Behaviour("script" if reads else "", reads, clauses, clauses)
 
 
-def _reading(read: code.FlagLoad, clauses: list[Clause]) -> Behaviour:
-    clauses = [*clauses, say("reads-flag", source=read.source)]
-    return Behaviour("functional_dropout" if read.near_dropout else "reads_flag", True, clauses, clauses)
+def _reading(reads: tuple[code.FlagLoad, ...], clauses: list[Clause]) -> Behaviour:
+    dropouts = [read for read in reads if read.for_dropout]
+    clauses = [*clauses, say("reads-flag", source=(dropouts or reads)[0].source)]
+    return Behaviour("functional_dropout" if dropouts else "reads_flag", True, clauses, clauses)
 
 
 def _encoder_layer(module: nn.TransformerEncoderLayer, clauses: list[Clause]) -> Behaviour:

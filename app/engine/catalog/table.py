@@ -23,7 +23,7 @@ What no entry knows:
 
 - A module with children tells how many layers below it react.
 - A class whose own code reads `self.training` "reads its training flag at file:line": its mode matters, how is its own
-  business. Where the same function names a dropout, the preset *MC dropout* switches it on too.
+  business. Where the same statement names a dropout, the preset *MC dropout* switches it on too.
 - `TransformerEncoderLayer` in eval, without gradients, may take a fused path that skips its children, dropouts in train
   included.
 - Other classes of `torch.nn` have no effect; others' classes that do not read the flag have "no effect known". A run
