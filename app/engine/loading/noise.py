@@ -204,7 +204,7 @@ def _stand_in(model: nn.Module) -> nn.Module:
         return model
     # torch copies uninitialized parameters, but not uninitialized buffers.
     memo: dict[int, Any] = {
-        id(buffer): UninitializedBuffer(buffer.requires_grad, buffer.device, buffer.dtype)
+        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
         for buffer in lazy
         if isinstance(buffer, UninitializedBuffer)
     }

@@ -59,13 +59,13 @@ def piece_of(value: Any, labels: Sequence[int | None] = (), what: str = "The inp
     if not args and not kwargs:
         raise refuse(f"{what} is empty: return a tensor, a tuple of arguments or a dict of keyword arguments.")
     if not tensors or any(_is_whole(part) for part in (*args, *kwargs.values())):
-        return Piece(args, kwargs, 1, splittable=False, labels=(None,), captions=("0",))
+        return Piece(args, kwargs, 1, splittable=False, labels=(None,), captions=("#0",))
     samples = tensors[0].shape[0]
     if samples == 0:
         raise refuse(f"{what} holds no samples: its shape is {tuple(tensors[0].shape)}.")
     if labels and len(labels) != samples:
         raise refuse(f"{what} holds {samples} samples, but there are {len(labels)} labels.")
-    captions = tuple(str(position) for position in range(samples))
+    captions = tuple(f"#{position}" for position in range(samples))
     return Piece(args, kwargs, samples, True, tuple(labels) or (None,) * samples, captions)
 
 

@@ -7,6 +7,7 @@ called. Everything else that is not plain weights still needs consent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -65,11 +66,11 @@ _DICTS = (
     "lightning_utilities.core.rank_zero.AttributeDict",
 )
 
-PAIRS: list[tuple[Any, str]] = [
+PAIRS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((StandIn, name) for name in _INERT),
     *((dict, name) for name in _DICTS),
     (empty_dict, "collections.defaultdict"),
 ]
 """What ``torch.serialization.safe_globals`` takes: (what to use, the name in the pickle)."""
 
-NAMES = frozenset(name for _, name in PAIRS)
+NAMES = frozenset((*_INERT, *_DICTS, "collections.defaultdict"))

@@ -87,7 +87,7 @@ def test_eight_digits_and_four_noise_are_joined() -> None:
 def test_noise_may_come_first_and_still_takes_its_shape_from_the_others() -> None:
     given, info = prepared(opened(Digits(), DIGITS), Noise(samples=2), Example(samples=(1,)))
     assert given.args[0].shape == (3, 1, 8, 8)
-    assert info.captions == ["noise", "noise", "1"]
+    assert info.captions == ["noise", "noise", "#1"]
     assert torch.equal(given.args[0][2], DIGITS[1])
 
 
@@ -161,7 +161,7 @@ def test_tuples_are_positional_arguments_and_shared_tensors_are_given_whole() ->
 def test_a_list_of_images_is_one_whole_and_never_cut() -> None:
     images = [torch.rand(3, 8, 8), torch.rand(3, 9, 7)]
     given, info = prepared(opened(Digits(), images), Example())
-    assert (given.splittable, given.samples, info.splittable, info.captions) == (False, 1, False, ["0"])
+    assert (given.splittable, given.samples, info.splittable, info.captions) == (False, 1, False, ["#0"])
     assert [batch.args[0] is given.args[0] for batch in given.batches(1)] == [True]
     assert "cannot be joined" in refusal(opened(Digits(), images), Example(), Example())
 
@@ -199,7 +199,7 @@ def test_tensor_files_are_read_whole_or_in_part(tmp_path: Path, suffix: str) -> 
     save(DIGITS, tmp_path / f"digits{suffix}")
     given, info = prepared(opened(Digits()), FromFile(f"digits{suffix}", samples=(3, 1)), directory=tmp_path)
     assert torch.equal(given.args[0], DIGITS[[3, 1]])
-    assert info.captions == ["digits 3", "digits 1"]
+    assert info.captions == ["digits #3", "digits #1"]
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".npz", ".safetensors"])
