@@ -100,6 +100,30 @@ def demo(
 
 
 @app.command()
+def check(
+    model: Model,
+    checkpoint: Checkpoint = None,
+    input: Input = None,
+    batch: Batch = 1,
+    seed: Seed = 0,
+    grad: Grad = "no_grad",
+    device: Device = "cpu",
+    allow: Annotated[list[str] | None, typer.Option(help="Id of a finding that is wanted; may be given again.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    image_size: ImageSize = "224x224",
+    image_mean: ImageMean = "0",
+    image_std: ImageStd = "1",
+    image_channels: Channels = 3,
+) -> None:
+    """Look for what is remarkable, without a window. Exit status 0: clean, 1: findings, 2: could not look."""
+    from modelight.headless import check_command
+
+    images = _images(image_size, image_mean, image_std, image_channels)
+    setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
+    raise typer.Exit(check_command(setup, allow or [], json))
+
+
+@app.command()
 def shot(
     model: Model,
     checkpoint: Checkpoint = None,

@@ -109,6 +109,6 @@ def _bars(data: OutputData, info: p.InputInfo) -> str:
         name += f" ({data.class_names[data.choice.column]})"
     noise = sum(info.is_noise)
     of = f"{len(heights)} inputs" + (f", {noise} of them noise" if noise else "")
-    mean, spread = float(np.mean(heights)), float(np.std(heights))
     low, high = float(np.min(heights)), float(np.max(heights))
-    return f"{name} is {figure(low, 2)} to {figure(high, 2)} for {of}: {figure(mean, 2)} ± {figure(spread, 2)}"
+    ends = f"{low:.2f} to {high:.2f}" if data.bounded else f"{figure(low)} to {figure(high)}"
+    return f"{name} is {ends} for {of}"

@@ -63,9 +63,8 @@ class Window(QMainWindow):
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
-        for number, (pane, width, least) in enumerate(
-            zip((self.tree_pane, self.pages, self.findings), PANES, (300, 380, 240), strict=True)
-        ):
+        panes = ((self.tree_pane, 300), (self.pages, 380), (self.findings, 240))
+        for number, (pane, least) in enumerate(panes):
             pane.setMinimumWidth(least)
             self.splitter.addWidget(pane)
             self.splitter.setStretchFactor(number, 1 if number == 1 else 0)
