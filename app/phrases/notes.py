@@ -43,6 +43,10 @@ PHRASES: dict[str, str] = {
     # --- experiments
     "looking": QT_TRANSLATE_NOOP("phrases", "Looking for what is remarkable ({rule})"),
     "flipping": QT_TRANSLATE_NOOP("phrases", "Flipping {module}"),
+    "comparing-train": QT_TRANSLATE_NOOP("phrases", "Running in train, grad mode {mode}"),
+    "comparing-eval": QT_TRANSLATE_NOOP("phrases", "Running in eval, grad mode {mode}"),
+    "raises": QT_TRANSLATE_NOOP("phrases", "{error}"),
+    "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
     "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
     "shape-varies": QT_TRANSLATE_NOOP("phrases", "The output has another shape each time, so runs cannot be compared."),
     # --- opening and loading
