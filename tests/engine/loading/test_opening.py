@@ -135,7 +135,7 @@ def test_an_unlabelled_sample_has_no_label(tmp_path: Path) -> None:
     code = "def example_input(): return torch.rand(2, 1, 8, 8)\ndef example_labels(): return [1, None]\n"
     example = opened(tmp_path, NET + code).example
     assert example is not None and example[0].labels == (1, None)
-    assert example[1].captions == ["1", "1"]
+    assert example[1].captions == ["1", "#1"]
 
 
 def test_what_lightning_models_offer_is_an_example_too(tmp_path: Path) -> None:
