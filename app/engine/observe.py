@@ -39,6 +39,9 @@ class Dropout:
     dropped: torch.Tensor | None
     """Bool, shaped as the layer's input, True where dropped; None where it was not seen (see ``unseen``)."""
     already_zero: int | None = None
+    """How many values were zero before: these a comparison of input and output would miscount."""
+    alpha: bool = False
+    """Dropped values become a negative constant (zero only at p = 1)."""
     unseen: Clause | None = None
 
 
@@ -142,6 +145,7 @@ def _dropout(rows: Rows, drop: Drop) -> Dropout:
         observed=drop.observed,
         dropped=_as_input(drop),
         already_zero=drop.already_zero,
+        alpha=drop.alpha,
         unseen=drop.unseen,
     )
 

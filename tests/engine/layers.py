@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +27,13 @@ class Calls(nn.Module):
         return self.function(self, *args)
 
 
-@torch.jit.script
-def scripted_dropout(x: torch.Tensor) -> torch.Tensor:
+def _dropout(x: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.dropout(x, 0.4, True)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    scripted_dropout = torch.jit.script(_dropout)
 
 
 def image() -> torch.Tensor:
