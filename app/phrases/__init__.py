@@ -60,9 +60,9 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
 
 def phrase(clause: Clause) -> str:
     """What to say for a clause. An id without a phrase is shown as it is, so that nothing is swallowed."""
-    from modelight.phrases import effects, findings, notes
+    from modelight.phrases import checkpoints, effects, findings, notes
 
-    for table in (effects.PHRASES, notes.PHRASES, findings.PHRASES):
+    for table in (effects.PHRASES, notes.PHRASES, findings.PHRASES, checkpoints.PHRASES):
         if clause.id in table:
             return fill(table[clause.id], clause.values)
     figures = ", ".join(f"{name} {value}" for name, value in clause.values.items())

@@ -37,7 +37,7 @@ def _facts(facts: CheckpointFacts) -> dict[str, Any]:
 
 
 def builtins(value: Any) -> Any:
-    """Structs as objects, clauses with their words, arrays as lists, numbers that JSON lacks as "inf", "-inf", "nan"."""
+    """Structs as objects, clauses with their words, arrays as lists, numbers that JSON lacks as inf, -inf and nan."""
     if isinstance(value, Clause):
         return {"id": value.id, "text": phrase(value), "values": builtins(value.values)}
     if isinstance(value, Array):

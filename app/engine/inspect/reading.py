@@ -1,0 +1,173 @@
+"""Open a checkpoint for looking: which state dicts it holds, what its format knows beyond them, which file it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelight.engine.loading import formats, unwrap
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a format says of the modules; a state dict says nothing of it."""
+
+    types: dict[str, str] = field(default_factory=dict)
+    """Class name per module path."""
+    flags: dict[str, bool] = field(default_factory=dict)
+    """Training flag per module path."""
+    parameters: frozenset[str] | None = None
+    """Keys of the parameters; None: not known."""
+    is_script: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """A checkpoint that is open: its tensors lie in the file where the format can be mapped."""
+
+    path: str
+    format: str
+    file_bytes: int
+    stamp: str
+    chosen: unwrap.Candidate
+    candidates: list[unwrap.Candidate]
+    raw: Any
+    metadata: dict[str, str]
+    known: Known
+
+
+def open_checkpoint(path: str | Path, *, key: str = "", trust: bool = False) -> Content:
+    """Read headers and structure; values stay on the disk for safetensors and for zip files of torch.
+
+    Args:
+        key: which state dict to take where the file holds several; empty: the likeliest.
+        trust: allow a full unpickle, after a person agreed to run the author's code.
+
+    Raises:
+        EngineError: kind ``checkpoint``, ``consent`` or ``memory``, as ``loading.formats.read_raw``; also kind
+            ``checkpoint`` where no state dict is in the file or none under ``key``.
+    """
+    file = Path(path).expanduser()
+    try:
+        files = _files(file)
+        raw = formats.read_raw(file, trust)
+    except OSError as error:
+        raise formats.refuse(f"{file} cannot be read: {error.strerror or error}.") from error
+    found = _candidates(raw.content)
+    if not found:
+        raise formats.refuse(f"{file.name} can be read, but holds no state dict.")
+    chosen = _choose(found, key, file.name)
+    return Content(
+        path=str(file),
+        format=raw.format,
+        file_bytes=sum(size for size, _ in files),
+        stamp=_stamp(files),
+        chosen=chosen,
+        candidates=found,
+        raw=raw.content,
+        metadata=raw.metadata,
+        known=_known(_at(raw.content, chosen.key)),
+    )
+
+
+def take(content: Content, key: str) -> Content:
+    """The same file with another of its state dicts chosen.
+
+    Raises:
+        EngineError: kind ``checkpoint`` where the file holds none under ``key``.
+    """
+    chosen = _choose(content.candidates, key, Path(content.path).name)
+    return replace(content, chosen=chosen, known=_known(_at(content.raw, chosen.key)))
+
+
+def stamp_of(path: str | Path) -> str:
+    """The stamp of the file as it is now; empty where it is gone."""
+    try:
+        return _stamp(_files(Path(path).expanduser()))
+    except OSError:
+        return ""
+
+
+def _stamp(files: list[tuple[int, int]]) -> str:
+    return "-".join(f"{size}.{time}" for size, time in files)
+
+
+def _files(path: Path) -> list[tuple[int, int]]:
+    """(bytes, time of change) of every file that the checkpoint consists of."""
+    if path.is_dir():
+        indexes = sorted(path.glob("*.index.json"))
+        parts = _shards(indexes[0]) if indexes else sorted(part for part in path.rglob("*") if part.is_file())
+    elif path.name.endswith(".index.json"):
+        parts = _shards(path)
+    else:
+        parts = [path]
+    states = [part.stat() for part in parts if part.exists()]
+    return [(state.st_size, state.st_mtime_ns) for state in states]
+
+
+def _shards(index: Path) -> list[Path]:
+    """The index and its shards; a broken index is phrased where it is read."""
+    try:
+        if index.stat().st_size > formats.MAX_INDEX:
+            return [index]
+        names = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [index]
+    return [index, *(index.parent / name for name in sorted(names) if Path(name).name == name)]
+
+
+def _candidates(content: Any) -> list[unwrap.Candidate]:
+    if isinstance(content, torch.jit.ScriptModule):
+        # A frozen script has no tensors left, and is still worth looking at.
+        return [unwrap.Candidate("", dict(content.state_dict()))]
+    return unwrap.candidates(content)
+
+
+def _choose(found: list[unwrap.Candidate], key: str, file: str) -> unwrap.Candidate:
+    if not key:
+        return found[0]
+    for candidate in found:
+        if candidate.key == key:
+            return candidate
+    names = ", ".join(candidate.key or "the file itself" for candidate in found)
+    raise formats.refuse(f"{file} holds no state dict under “{key}”; it holds: {names}.")
+
+
+def _at(content: Any, key: str) -> Any:
+    """What lies at a dotted place. Names may hold dots themselves, so every way of cutting is tried."""
+    if not key or not isinstance(content, Mapping):
+        return content
+    for name, inner in content.items():
+        if name == key:
+            return inner
+        if isinstance(name, str) and key.startswith(f"{name}."):
+            found = _at(inner, key[len(name) + 1 :])
+            if found is not None:
+                return found
+    return None
+
+
+def _known(content: Any) -> Known:
+    if not isinstance(content, nn.Module):
+        return Known()
+    script = isinstance(content, torch.jit.ScriptModule)
+    # A module that is registered twice has a row, and a flag, at each of its paths.
+    modules = dict(content.named_modules(remove_duplicate=False))
+    flags = {path: getattr(module, "training", None) for path, module in modules.items()}
+    return Known(
+        types={path: _type_name(module) for path, module in modules.items()},
+        flags={path: flag for path, flag in flags.items() if isinstance(flag, bool)},
+        parameters=frozenset(name for name, _ in content.named_parameters(remove_duplicate=False)),
+        is_script=script,
+    )
+
+
+def _type_name(module: nn.Module) -> str:
+    original = getattr(module, "original_name", None) if isinstance(module, torch.jit.ScriptModule) else None
+    return str(original or type(module).__name__)
