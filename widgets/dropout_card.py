@@ -66,9 +66,10 @@ class SurvivalPlot(Plot):
         if (len(kept), nominal) == self._scale[0]:
             reach = max(reach, self._scale[1])
         self._scale = (len(kept), nominal), reach
-        self.left.set_ticks([(level, f"{level:g}") for level in (nominal - reach, nominal, nominal + reach)])
+        low_end, high_end = max(0.0, nominal - reach), min(100.0, nominal + reach)
+        self.left.set_ticks([(level, f"{level:g}") for level in (low_end, nominal, high_end)])
         margin = reach * 0.12
-        self.hold((-0.7, len(kept) - 0.3), (nominal - reach - margin, nominal + reach + margin), (len(kept), nominal))
+        self.hold((-0.7, len(kept) - 0.3), (low_end - margin, high_end + margin), (len(kept), nominal))
 
     def table(self) -> Table:
         """One row per unit."""
@@ -149,7 +150,7 @@ class DropoutCard(QWidget):
         if site.alpha:
             parts.append(self.tr("set to a constant below zero"))
         if site.source and site.place != "layer":
-            parts.append(self.tr("called at %1").replace("%1", site.source))
+            parts.append(self.tr("called at %1").replace("%1", short_source(site.source)))
         return ", ".join(parts)
 
     def _show_mask(self, site: DropoutSite) -> None:
@@ -178,7 +179,7 @@ class DropoutCard(QWidget):
             counts = (
                 self.tr("%1 of %2").replace("%1", numbers.count(rate.dropped)).replace("%2", numbers.count(rate.total))
             )
-            nominal = f"{nominal}, {counts}" if rate.total < 10_000 else f"{nominal},\n{counts}"
+            nominal = f"{nominal}, {counts}" if rate.total < 1000 else f"{nominal},\n{counts}"
         self.against.setText(nominal)
         self.axis.set_data(share, site.p, None if rate is None else rate.band, paint.mark(site.mode))
         self.zeros.setVisible(site.already_zero is not None and site.inputs is not None)
@@ -204,6 +205,11 @@ class DropoutCard(QWidget):
         self.survival_title.setText(title)
         self.survival_note.setText(runs)
         self.survival.set_data(site)
+
+
+def short_source(source: str) -> str:
+    """``file:line`` with the file's folder, which tells most files of one name apart."""
+    return "/".join(source.replace("\\", "/").split("/")[-2:])
 
 
 def name_of(widget: QWidget, site: DropoutSite) -> str:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
 from modelight.widgets.counted import counted
-from modelight.widgets.dropout_card import DropoutCard, Lamp, name_of
+from modelight.widgets.dropout_card import DropoutCard, Lamp, name_of, short_source
 from modelight.widgets.dropout_data import DropoutData, DropoutSite
 from modelight.widgets.labels import label
 from modelight.widgets.sections import GAP, MARGIN, Entry, Legend, Page, Rule, row
@@ -268,7 +268,7 @@ class DropoutPage(QWidget):
     def _called(self, site: DropoutSite) -> str:
         where = self.tr("%1 in %2").replace("%1", site.function).replace("%2", name_of(self, site))
         if site.source:
-            where += f", {site.source}"
+            where += f", {short_source(site.source)}"
         if site.p is not None:
             where += f", p = {site.p:g}"
         if site.follows_flag is False:

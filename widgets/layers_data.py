@@ -36,7 +36,6 @@ class LayerRow:
     path: str
     name: str
     type: str
-    depth: int
     shape: tuple[int, ...]
     calls: int
     now: Spread | None

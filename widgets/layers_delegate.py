@@ -34,7 +34,7 @@ class Columns:
 def columns(rect: QRectF) -> Columns:
     """Names take what histogram and figures leave."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
-    figures = min(190.0, inner.width() * 0.32)
+    figures = min(158.0, inner.width() * 0.32)
     plot = min(320.0, inner.width() * 0.38)
     name = inner.width() - figures - plot - 32
     return Columns(

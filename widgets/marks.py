@@ -20,6 +20,9 @@ Values = NDArray[np.float64]
 
 _NOTHING: Values = np.empty(0)
 
+WIDEST = 48.0
+"""Few bars stay slender, in logical pixels."""
+
 
 def _values(data: ArrayLike | None) -> Values:
     return _NOTHING if data is None else np.asarray(data, dtype=np.float64).reshape(-1)
@@ -113,7 +116,8 @@ class Bars(Mark):
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        width, base = max(1.0, round(self.width_px(self._width))), float(self.py(_values([self._base]))[0])
+        width = max(1.0, min(WIDEST, round(self.width_px(self._width))))
+        base = float(self.py(_values([self._base]))[0])
         for index, (x, y) in enumerate(zip(self.px(self._x), self.py(self._y), strict=True)):
             if not np.isfinite(y):
                 continue
@@ -155,7 +159,7 @@ class Dashes(Mark):
         self.update()
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        half = self.width_px(self._width) / 2
+        half = min(WIDEST * 1.4, self.width_px(self._width)) / 2
         painter.setPen(
             paint.pen(self._role, self._line, Qt.PenStyle.DashLine if self._dashed else Qt.PenStyle.SolidLine)
         )
@@ -282,7 +286,7 @@ class Steps(Mark):
 
 
 class Stems(Mark):
-    """A dot per value on a stem from ``base``."""
+    """A dot per value on a stem from ``base``; dots alone where stems would make a solid block."""
 
     def __init__(self) -> None:
         super().__init__(z=2)
@@ -295,13 +299,15 @@ class Stems(Mark):
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         xs, ys, base = self.px(self._x), self.py(self._y), float(self.py(_values([self._base]))[0])
-        radius = 1.75 if len(xs) <= 80 else 1.0
+        dense = len(xs) * 2 > area.width()
+        radius = 1.25 if dense else 1.75
+        painter.setBrush(paint.color(self._role, 0.6 if dense else 1.0))
         for x, y in zip(xs, ys, strict=True):
             if np.isfinite(y):
                 painter.setPen(paint.pen(self._role, 1.0))
-                painter.drawLine(QLineF(x, base, x, y))
+                if not dense:
+                    painter.drawLine(QLineF(x, base, x, y))
                 painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(paint.color(self._role))
                 painter.drawEllipse(QPointF(x, y), radius, radius)
 
 
@@ -327,47 +333,21 @@ class Level(Mark):
 
 
 class Curve(Mark):
-    """A line through points, a ring at the point ``ringed`` and its name beside the curve."""
+    """A line through points, with a ring at the point ``ringed``."""
 
     def __init__(self) -> None:
         super().__init__(z=3)
-        self._x, self._y, self._role, self._name, self._ringed = _NOTHING, _NOTHING, "mask", "", -1
-        self._named_at, self._below = 0, False
+        self._x, self._y, self._role, self._ringed = _NOTHING, _NOTHING, "mask", -1
 
-    def set_data(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        role: str,
-        name: str = "",
-        ringed: int = -1,
-        named_at: int = 0,
-        below: bool = False,
-    ) -> None:
-        """The name stands above the point ``named_at``, or ``below`` it where there is room."""
-        self._x, self._y, self._role, self._name = _values(x), _values(y), role, name
-        self._ringed, self._named_at, self._below = ringed, named_at, below
+    def set_data(self, x: ArrayLike, y: ArrayLike, role: str, ringed: int = -1) -> None:
+        """``ringed`` is an index; −1: none."""
+        self._x, self._y, self._role, self._ringed = _values(x), _values(y), role, ringed
         self.update()
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        xs, ys = self.px(self._x), self.py(self._y)
-        points = [QPointF(x, y) for x, y in zip(xs, ys, strict=True) if np.isfinite(y)]
+        points = [QPointF(x, y) for x, y in zip(self.px(self._x), self.py(self._y), strict=True)]
         painter.setPen(paint.pen(self._role, 1.5))
-        painter.drawPolyline(points)
-        if 0 <= self._ringed < len(points):
+        painter.drawPolyline([point for point in points if np.isfinite(point.y())])
+        if 0 <= self._ringed < len(points) and np.isfinite(points[self._ringed].y()):
             painter.setBrush(paint.color("surface"))
             painter.drawEllipse(points[self._ringed], 3.5, 3.5)
-        if self._name and points:
-            self._paint_name(painter, area, xs, ys)
-
-    def _paint_name(self, painter: QPainter, area: QRectF, xs: Values, ys: Values) -> None:
-        """Clear of the curve over the whole length of the word."""
-        painter.setFont(paint.font(11))
-        left = float(xs[min(self._named_at, len(xs) - 1)]) + 6
-        width = QFontMetricsF(painter.font()).horizontalAdvance(self._name)
-        beside = ys[(xs >= left - 8) & (xs <= left + width + 4) & np.isfinite(ys)]
-        if not beside.size:
-            return
-        under = float(beside.max()) + 14
-        y = under if self._below and under + 3 < area.bottom() else float(beside.min()) - 5
-        painter.drawText(QPointF(left, y), self._name)

@@ -111,7 +111,7 @@ def _all_small(data: OutputData) -> bool:
 class RawPlot(Plot):
     """Histogram of the raw output, counts on a log axis; chosen class solid, others dashed, before dotted."""
 
-    _SERIES = 3
+    _SERIES = 2
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("raw-output", self.table, height=170, most=(6, 4), parent=parent)

@@ -163,7 +163,8 @@ class StatisticsPage(Page):
             part.setVisible(there)
         if not there:
             return
-        self.preview_heading.set_text(self.tr("Next updates"), self.tr("what drift would become"))
+        curves = [Entry("line", "attention", self.tr("largest")), Entry("line", "mask", self.tr("median"))]
+        self.preview_heading.set_text(self.tr("Next updates"), self.tr("drift in σ"), curves)
         self.preview.set_data(detail, (detail.path, detail.channels))
         if detail.momentum is None:
             momentum = self.tr("further passes of this input, cumulative average")

@@ -163,11 +163,8 @@ class PreviewPlot(Plot):
             return
         passes = np.arange(len(detail.preview_largest), dtype=np.float64)
         tr = QCoreApplication.translate
-        named = min(len(passes) - 1, len(passes) // 3)
-        self.largest.set_data(passes, detail.preview_largest, "attention", tr("Statistics", "largest"), 1, named)
-        self.median.set_data(
-            passes, detail.preview_median, "mask", tr("Statistics", "median"), 1, len(passes) // 8, True
-        )
+        self.largest.set_data(passes, detail.preview_largest, "attention", ringed=1)
+        self.median.set_data(passes, detail.preview_median, "mask", ringed=1)
         words = tr("Statistics", "after 1 pass: largest %1 σ, median %2 σ") if len(passes) > 1 else ""
         if words:
             words = words.replace("%1", sigma(float(detail.preview_largest[1])))

@@ -12,8 +12,8 @@ from modelight.widgets.output_data import Choice, Histogram, Series, View
 
 Floats = NDArray[np.float64]
 
-BINS = 72
-EACH = 3
+BINS = 48
+EACH = 2
 """Up to so many classes get an outline each; of more, the chosen one and all others."""
 
 

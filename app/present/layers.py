@@ -10,72 +10,76 @@ from numpy.typing import NDArray
 
 from modelight.phrases import phrase
 from modelight.present.history import RunHistory
-from modelight.protocol import ModuleCapture, Row, Stats
+from modelight.protocol import Frame, ModuleCapture, Row, Stats
 from modelight.widgets.layers_data import LayerRow, LayersData, Spread
 
 Floats = NDArray[np.float64]
 
-APART = 0.05
-"""From this total-variation distance on, two histograms differ by more than sampling does: 16 k of a tensor's
-values err by 0.02 at worst, each."""
-SHIFT = 0.05
-"""The same for means and deviations, in deviations."""
+SAME_DRAWS = 1e-4
+"""With the same seed and input both modes see the same numbers, and the same of them are sampled: a mean or deviation
+that differs by more (in deviations) was made different by the mode. Less may be the order of float32 sums."""
+OTHER_DRAWS = 0.05
+"""With other random draws only a difference that draws hardly make counts."""
 
 
-def layers_data(history: RunHistory, rows: Sequence[Row]) -> LayersData | None:
-    """The page for the newest run beside the newest of the other mode; None before the first."""
+def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> LayersData | None:
+    """The page for the newest run beside the newest of the other mode; None before the first.
+
+    ``model`` names the root.
+    """
     frame = history.newest
     if frame is None or history.mode is None:
         return None
     other_mode, before = history.before()
     other = {capture.row: capture for capture in before[-1].modules} if before else {}
-    parents = {row.parent for row in rows}
+    limit = SAME_DRAWS if before and _same_draws(frame, before[-1]) else OTHER_DRAWS
+    containers = _containers(frame, rows)
     made = [
-        _row(capture, rows[capture.row], other.get(capture.row), capture.row not in parents, _depth(rows, capture.row))
+        _row(capture, rows[capture.row], other.get(capture.row), capture.row not in containers, model)
         for capture in frame.modules
         if 0 <= capture.row < len(rows)
     ]
-    first = next((row.path for row in made if row.leaf and differ(row.now, row.other)), None)
+    first = next((row.path for row in made if row.leaf and differ(row.now, row.other, limit)), None)
     marked = tuple(replace(row, parts=row.leaf and row.path == first) for row in made)
     return LayersData(marked, history.mode, other_mode if other else None)
 
 
-def differ(one: Spread | None, other: Spread | None) -> bool:
-    """Whether two outputs of a module are different beyond what sampling explains."""
+def _containers(frame: Frame, rows: Sequence[Row]) -> set[int]:
+    """Rows below which another module was called: what their output is, those have made. (Attention calls its projection
+    without calling the module, so it counts as a layer.)"""
+    found: set[int] = set()
+    for capture in frame.modules:
+        index = rows[capture.row].parent if capture.calls and 0 <= capture.row < len(rows) else -1
+        while index >= 0 and index not in found:
+            found.add(index)
+            index = rows[index].parent
+    return found
+
+
+def differ(one: Spread | None, other: Spread | None, limit: float) -> bool:
+    """Whether two outputs of a module are different: in what is not finite, or in mean or deviation by more than
+    ``limit`` deviations."""
     if one is None or other is None:
         return False
     if one.has_nan != other.has_nan or one.has_infinite != other.has_infinite:
         return True
     if one.mean is None or other.mean is None or one.std is None or other.std is None:
         return False
-    scale = max(one.std, other.std, 1e-12 * max(1.0, abs(one.mean)))
-    if abs(one.mean - other.mean) > SHIFT * scale or abs(one.std - other.std) > SHIFT * scale:
-        return True
-    return distance(one, other) > APART
+    scale = max(one.std, other.std, 1e-6 * max(abs(one.mean), abs(other.mean)))
+    return max(abs(one.mean - other.mean), abs(one.std - other.std)) > limit * scale
 
 
-def distance(one: Spread, other: Spread) -> float:
-    """Total variation of two histograms, 0 to 1, after spreading both over common bins."""
-    low, high = min(one.low, other.low), max(one.high, other.high)
-    if not high > low or not one.counts.sum() or not other.counts.sum():
-        return 0.0
-    edges = np.linspace(low, high, 33)
-    shares = [np.diff(np.interp(edges, *_cumulative(spread))) for spread in (one, other)]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+def _same_draws(one: Frame, other: Frame) -> bool:
+    """Whether the last repeats, which the captures are of, had the same seed, or nothing was drawn."""
+    return one.seed + one.repeats == other.seed + other.repeats or not (one.random or other.random)
 
 
-def _cumulative(spread: Spread) -> tuple[Floats, Floats]:
-    edges = np.linspace(spread.low, max(spread.high, spread.low + 1e-12), len(spread.counts) + 1)
-    return edges, np.concatenate([[0.0], np.cumsum(spread.counts) / spread.counts.sum()])
-
-
-def _row(capture: ModuleCapture, row: Row, other: ModuleCapture | None, leaf: bool, depth: int) -> LayerRow:
+def _row(capture: ModuleCapture, row: Row, other: ModuleCapture | None, leaf: bool, model: str) -> LayerRow:
     words = phrase(capture.unseen) if capture.unseen is not None else ""
     return LayerRow(
         path=row.path,
-        name=row.name or row.type,
+        name=row.name or model or row.type,
         type=row.type,
-        depth=depth,
         shape=capture.shape,
         calls=capture.calls,
         now=spread_of(capture.stats),
@@ -83,13 +87,6 @@ def _row(capture: ModuleCapture, row: Row, other: ModuleCapture | None, leaf: bo
         words=words,
         leaf=leaf,
     )
-
-
-def _depth(rows: Sequence[Row], index: int) -> int:
-    depth = 0
-    while rows[index].parent >= 0:
-        index, depth = rows[index].parent, depth + 1
-    return depth
 
 
 def spread_of(stats: Stats | None) -> Spread | None:
