@@ -518,6 +518,10 @@ class Culprit(msgspec.Struct, frozen=True):
     flipped: float | None = None
     """How far it moves from the present state when it alone is flipped; None where the present state is all train or
     all eval, in which this is ``alone`` or ``against``."""
+    alone_chance: float = 0.0
+    """Up to here ``alone`` cannot be told from what repeats of the same would differ by; see :class:`Compared`."""
+    against_chance: float = 0.0
+    flipped_chance: float = 0.0
 
 
 # ---------------------------------------------------------------------------------------------------- checkpoint alone
@@ -969,6 +973,10 @@ class Compared(Event):
     The unit of ``moved``, ``spread`` and the culprits: for class probabilities that sum to one, half the sum over the
     classes of the absolute difference (total variation: the probability that went elsewhere; with two classes, the
     difference of either); otherwise the mean over the values of the absolute difference. Always averaged over samples.
+
+    All of these compare means over runs. A ``…_chance`` is twice the distance that means of as many independent runs
+    are expected to have if nothing moved, E|x̄ − ȳ| = √(2/π · (s²ₓ + s²ᵧ)/n) (normal approximation): 0 where all runs
+    are equal. Runs share their seeds, so where a flip does not change what is drawn the truth is smaller.
     """
 
     seed: int
@@ -991,6 +999,7 @@ class Compared(Event):
     """Train, then eval; each enabled, no_grad, inference_mode."""
     moved: float | None
     """How far all in train and all in eval are apart, means over the runs; the largest of the three grad modes."""
+    moved_chance: float = 0.0
     rows_exact: bool
     """Train and eval gave the same in every run, bit for bit, under each grad mode."""
     columns_exact: bool
@@ -999,7 +1008,7 @@ class Compared(Event):
     """Largest absolute difference of any value between grad modes, in the same run and mode; None where fewer than
     two ran."""
     culprits: list[Culprit] = []
-    """By the larger of ``alone`` and ``against``, the largest first."""
+    """By the larger of ``alone`` and ``against``, the largest first; those beyond chance before all others."""
     everything: float | None = None
     """How far all in train and all in eval are apart in the runs of the culprits."""
     culprit_runs: int = 0
