@@ -32,7 +32,7 @@ def main() -> int:
 
     from modelight.engine.server import Server, devices
 
-    pipe.send(Ready(torch=torch.__version__, devices=devices()))
+    pipe.send(Ready(torch=str(torch.__version__), devices=devices()))
     Server(pipe.send, inbox).serve()
     return 0
 
