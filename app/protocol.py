@@ -999,7 +999,6 @@ class Compared(Event):
     """Train, then eval; each enabled, no_grad, inference_mode."""
     moved: float | None
     """How far all in train and all in eval are apart, means over the runs; the largest of the three grad modes."""
-    moved_chance: float = 0.0
     rows_exact: bool
     """Train and eval gave the same in every run, bit for bit, under each grad mode."""
     columns_exact: bool
@@ -1014,6 +1013,7 @@ class Compared(Event):
     culprit_runs: int = 0
     mixed: bool = False
     """When the question was asked, some flags were in train and some in eval."""
+    moved_chance: float = 0.0
 
 
 class Python(Event):
