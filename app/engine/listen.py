@@ -56,6 +56,8 @@ class Listener:
         self._paths |= {id(item.module): item.where for item in rows.hidden}
         self._reads: Counter[tuple[int, CodeType, int]] = Counter()
         self.writes: list[FlagWrite] = []
+        self.deaf: Clause | None = None
+        """Why nothing could be heard, where nothing could."""
 
     @property
     def reads(self) -> list[FlagRead]:
@@ -74,7 +76,14 @@ class Listener:
             self.writes.append(FlagWrite(self._paths[id(module)], source, training))
 
 
+_BUDGET = 200 if sys.version_info >= (3, 13) else sys.maxsize
+"""How often the descriptor may be put on in one process.
+
+From Python 3.13 on a class that was changed 1000 times (Objects/typeobject.c, MAX_VERSIONS_PER_CLASS) loses its attribute
+cache for good, and so do its subclasses: lookups took five times as long. An outer context around many runs costs one."""
+
 _listeners: list[Listener] = []
+_installed = 0
 _quiet_code: dict[CodeType, bool] = {}
 
 
@@ -125,10 +134,17 @@ def _caller() -> str:
 def flag_reads(rows: Rows) -> Iterator[Listener]:
     """Listen to every read and write of a training flag of the model's modules by code outside torch.
 
-    Contexts may be nested; each hears what happens within it. Reads from all threads are heard.
+    Contexts may be nested; each hears what happens within it. Reads from all threads are heard. On Python ≥ 3.13 the
+    number of outermost contexts is limited; beyond it the listener is ``deaf``.
     """
+    global _installed
     listener = Listener(rows)
     if not _listeners:
+        if _installed >= _BUDGET:
+            listener.deaf = Clause("listening-spent", {"count": _installed})
+            yield listener
+            return
+        _installed += 1
         nn.Module.training = _Flag()  # type: ignore[assignment]
     _listeners.append(listener)
     try:

@@ -16,7 +16,7 @@ from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
 from modelight.protocol import RowState
 
-_WITH_STATISTICS = ("batch_norm", "instance_norm")
+_WITH_STATISTICS = ("batch_norm", "instance_norm", "norm_like")
 _DROPOUTS = (
     "dropout",
     "drop_path",
@@ -93,13 +93,15 @@ def call_own_train(rows: Rows, path: str, training: bool) -> object:
     """Call the module's own ``train(training)``, overridden or not. Runs the user's code.
 
     Raises:
-        EngineError: no such path, or the call failed.
+        EngineError: no such path, or the call failed; flags are then what they were.
     """
     index = rows.by_path(path)
     module = rows.modules[index]
+    before = flags(rows)
     try:
         module.train(training)
     except Exception as error:
+        set_flags(rows, before)
         message = f"{type(module).__name__}.train({training}) failed: {type(error).__name__}: {error}"
         raise EngineError(message, kind="run", module=path) from error
     rows.reached(index)
@@ -127,8 +129,8 @@ PRESETS: dict[str, Callable[[nn.Module], bool]] = {
 def _has_running_statistics(module: nn.Module) -> bool:
     tracks = bool(getattr(module, "track_running_stats", True))
     held = module._buffers.get("running_mean") is not None or module._buffers.get("running_var") is not None
-    # Instance norm without tracking ignores its buffers whatever the mode.
-    return held and (tracks or catalog.describe(module, 0).kind == "batch_norm")
+    # Instance norm without tracking never uses its buffers, whatever the mode.
+    return held and (tracks or catalog.describe(module, 0).kind != "instance_norm")
 
 
 def _read(rows: Rows) -> list[bool | None]:

@@ -41,6 +41,7 @@ PHRASES: dict[str, str] = {
     "instance-stats-still": QT_TRANSLATE_NOOP("phrases", "instance stats · never moves"),
     "running-stats": QT_TRANSLATE_NOOP("phrases", "running stats"),
     "fixed-stats": QT_TRANSLATE_NOOP("phrases", "fixed stats"),
+    "norm-reads-flag": QT_TRANSLATE_NOOP("phrases", "running stats; reads its training flag at {source}"),
     "raises-without": QT_TRANSLATE_NOOP("phrases", "raises: {buffer} is missing"),
     # Others
     "random-slope": QT_TRANSLATE_NOOP("phrases", "random slope, {lower:figure} to {upper:figure}"),

@@ -90,6 +90,11 @@ PHRASES: dict[str, str] = {
     "other-state-dicts": QT_TRANSLATE_NOOP(
         "phrases", "{taken} was taken; the file also holds state dicts under {others}."
     ),
+    "flags-not-taken": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The file holds a whole model with its flags ({train:count} train, {eval:count} eval): only its weights were taken.",
+    ),
+    "checkpoint-says": QT_TRANSLATE_NOOP("phrases", "Beside the weights the file says: {facts}."),
     "dtype-converted": QT_TRANSLATE_NOOP(
         "phrases", "{count:count} tensors were converted from {source} to the model's {target}."
     ),
@@ -138,6 +143,11 @@ PHRASES: dict[str, str] = {
     "shared": QT_TRANSLATE_NOOP("phrases", "The same module in {count:count} places, also at {paths}."),
     "holds-itself": QT_TRANSLATE_NOOP("phrases", "The same module as {path} above it: it is not opened again."),
     "rows-cut": QT_TRANSLATE_NOOP("phrases", "The model has more paths than can be shown: {count:count} are."),
+    "listening-spent": QT_TRANSLATE_NOOP(
+        "phrases",
+        "Reads of training flags are no longer listened to: after {count:count} times it would slow the model process "
+        "down for good. Restart it to listen again.",
+    ),
     "unobservable-script": QT_TRANSLATE_NOOP("phrases", "A script's flag is read in C++, where nobody can listen."),
     "unobservable-property": QT_TRANSLATE_NOOP(
         "phrases", "Its training flag is a property, which cannot be listened to."

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from modelight.engine import catalog
@@ -73,11 +74,24 @@ def test_the_words_a_person_reads(layer: nn.Module, train: str, eval_: str) -> N
     assert [phrase(clause) for clause in catalog.describe(layer.eval()).effect] == [eval_]
 
 
+def test_a_class_that_only_names_a_layer_of_torch_has_its_effect() -> None:
+    class Head(nn.Linear):
+        pass
+
+    class Block(nn.Sequential):
+        pass
+
+    assert catalog.describe(Head(1, 1)).effect == catalog.describe(Block(nn.ReLU())).effect == [Clause("no-effect")]
+
+
 def test_a_container_with_unknown_children_claims_nothing() -> None:
     class Mine(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = nn.Linear(1, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)
 
     assert catalog.describe(Mine()).effect == [Clause("no-effect-known")]
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import catalog, flag, policy
+from modelight.engine import catalog, flag, modes, policy
+from modelight.engine.rows import Rows
 
 from .truth import check, see, words
 
@@ -154,6 +155,27 @@ def test_a_batch_norm_with_its_activation_inside() -> None:
     check(layer, lambda part: part(X))
     assert words(layer, True) == ["batch-stats-updates"]
     assert catalog.describe(layer).kind == "batch_norm"
+
+
+class InPlaceNorm(nn.Module):
+    """Another's norm: running statistics of its own, used as its flag says."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, training=self.training)
+
+
+def test_a_norm_of_someone_else_is_said_to_read_its_flag_and_is_frozen_with_the_others() -> None:
+    layer = InPlaceNorm(3)
+    behaviour = catalog.describe(layer)
+    assert behaviour.kind == "norm_like" and behaviour.sensitive and words(layer, True) == ["norm-reads-flag"]
+    modes.apply_preset(Rows(layer), "freeze_norms")
+    assert see(layer, layer.training, lambda part: part(X)).moved == set()
+    assert see(layer, True, lambda part: part(X)).moved == {"running_mean", "running_var"}
 
 
 class FrozenBatchNorm2d(nn.Module):

@@ -123,6 +123,16 @@ def test_listeners_may_be_nested_and_each_hears_its_own_time() -> None:
     assert left_no_trace()
 
 
+def test_beyond_the_budget_nothing_is_touched_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "_BUDGET", listen._installed + 1)
+    model = Reader()
+    for deaf in (False, True):
+        with listen.flag_reads(Rows(model)) as heard:
+            assert left_no_trace() == deaf
+            model(torch.ones(1))
+        assert (heard.deaf is not None) == deaf and (heard.reads == []) == deaf
+
+
 def test_reads_of_modules_in_plain_lists_are_heard_by_their_place() -> None:
     model = nn.Module()
     model.layers = [Reader()]

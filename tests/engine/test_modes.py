@@ -264,6 +264,13 @@ def test_an_own_train_that_fails_is_named() -> None:
     assert caught.value.module == "1"
 
 
+def test_an_own_train_that_fails_half_way_leaves_the_flags_as_they_were() -> None:
+    rows = Rows(network())
+    with pytest.raises(EngineError):
+        modes.call_own_train(rows, "", False)
+    assert set(modes.flags(rows).values()) == {True}
+
+
 # ------------------------------------------------------------------------------------------------------ requires_grad
 
 

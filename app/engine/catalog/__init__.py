@@ -52,5 +52,6 @@ def count_sensitive(module: nn.Module) -> int:
 
 
 def _behaviour(kind: str, now: Effect, flipped: Effect) -> Behaviour:
-    sensitive = (now.clauses, now.mutates) != (flipped.clauses, flipped.mutates)
+    differs = (now.clauses, now.mutates) != (flipped.clauses, flipped.mutates)
+    sensitive = differs if now.reacts is None else now.reacts
     return Behaviour(kind, sensitive, [*now.clauses, *now.aside], [*flipped.clauses, *flipped.aside], now.mutates)

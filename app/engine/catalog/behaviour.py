@@ -32,6 +32,8 @@ class Effect(NamedTuple):
     mutates: tuple[str, ...] = ()
     aside: tuple[Clause, ...] = ()
     """Said with the rest, but no difference of results beyond rounding: a fused path, say."""
+    reacts: bool | None = None
+    """Whether the module is sensitive, where that does not follow from a difference between the two modes."""
 
 
 Behave = Callable[[nn.Module, bool], Effect | None]

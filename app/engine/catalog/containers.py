@@ -24,7 +24,7 @@ def leaf(kind: type) -> Behaviour:
     reads = code.flag_reads(kind)
     if reads:
         return _reading(reads, [])
-    if kind.__module__.startswith("torch.nn."):
+    if _runs_code_of_torch(kind):
         return NO_EFFECT
     return NONE_KNOWN if code.readable(kind) else NOT_READABLE
 
@@ -40,8 +40,14 @@ def container(module: nn.Module, below: int) -> Behaviour:
     if isinstance(module, nn.TransformerEncoderLayer):
         return _encoder_layer(module, clauses or [Clause("no-effect")])
     if not clauses:
-        return NO_EFFECT if kind.__module__.startswith("torch.nn.") else NONE_KNOWN
+        return NO_EFFECT if _runs_code_of_torch(kind) else NONE_KNOWN
     return Behaviour("", False, clauses, clauses)
+
+
+def _runs_code_of_torch(kind: type) -> bool:
+    """Whether the class's forward is one of ``torch.nn``, whose every reader of the flag the table knows."""
+    owner = next(base for base in kind.__mro__ if "forward" in base.__dict__)
+    return owner.__module__.startswith("torch.nn.")
 
 
 def layers_react(count: int) -> Clause:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from modelight.engine import policy
+from modelight.engine import code, policy
 from modelight.engine.catalog.behaviour import Effect, Entry, say
 from modelight.protocol import Clause
 
@@ -37,6 +37,14 @@ def _mutates(rule: policy.Policy) -> tuple[str, ...]:
     return (*moved, "num_batches_tracked") if rule.counts else moved
 
 
+def _look_alike(module: nn.Module, training: bool) -> Effect | None:
+    """Others' norms, as in-place or synchronised ones: which statistics they use when is their own business."""
+    reads = code.flag_reads(type(module))
+    if not reads or all(module._buffers.get(name) is None for name in _STATISTICS):
+        return None
+    return Effect([say("norm-reads-flag", source=reads[0].source)], reacts=True)
+
+
 def _frozen(module: nn.Module, training: bool) -> Effect | None:
     return Effect([Clause("fixed-stats")]) if policy.is_frozen_norm(module) else None
 
@@ -60,6 +68,14 @@ ENTRIES = (
         "With track_running_stats: each instance's statistics in train (and updates the running ones), the running "
         "ones in eval. Without: the mode has no effect. momentum None never moves; num_batches_tracked stays 0.",
         "running_mean, running_var",
+    ),
+    Entry(
+        "norm_like",
+        "others' classes with running_mean or running_var whose code reads the flag",
+        lambda kind: True,
+        _look_alike,
+        "Reads its flag, to use and update its running statistics most likely: seen in a run.",
+        "seen in a run",
     ),
     Entry(
         "frozen_norm",
