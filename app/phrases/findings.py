@@ -175,11 +175,11 @@ PHRASES: dict[str, str] = {
         "phrases",
         "Among them are layers that act differently in train and eval ({sensitive:count}): they stay as they are.",
     ),
-    "ML141.title": QT_TRANSLATE_NOOP("phrases", "A class with a train() of its own"),
+    "ML141.title": QT_TRANSLATE_NOOP("phrases", "A train() that does not hand the mode on"),
     "ML141.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{type} overrides train() or eval() ({source}): flags alone may not show what a script reaches. It is not "
-        "called unless you ask.",
+        "{type} has a train() of its own that never uses its argument, or sets no mode at all ({source}): a script that"
+        " calls eval() may get something else, or start a training run. It is not called unless you ask.",
     ),
     "ML142.title": QT_TRANSLATE_NOOP("phrases", "Asked for eval, got train"),
     "ML142.body": QT_TRANSLATE_NOOP(

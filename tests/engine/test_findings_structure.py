@@ -11,6 +11,7 @@ from torch import nn
 
 from modelight.engine import findings
 from modelight.engine.errors import Cancelled
+from modelight.engine.findings import structure
 from modelight.engine.rows import Rows
 from modelight.phrases import findings as words
 from modelight.protocol import AskFindings, Clause
@@ -95,7 +96,7 @@ def test_asked_for_eval_and_got_train() -> None:
     assert (finding.module, finding.values["first"], finding.values["type"]) == ("1", "1.drop", "Stubborn")
     assert finding.remedies[0].python[1] == "    module.training = False"
     overridden = found("ML141", among)
-    assert overridden.severity == "info"
+    assert overridden.module == "1"
     assert re.fullmatch(rf"{re.escape(__file__)}:\d+", str(overridden.values["source"]))
     assert Stubborn.calls == calls, "train() was called although nobody asked"
 
@@ -104,6 +105,42 @@ def test_train_below_an_eval_root_without_an_override_is_a_choice() -> None:
     model = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5)).eval()
     model[1].train()
     assert not {"ML141", "ML142"} & set(ids(look(model, vectors())))
+
+
+class Trainer(nn.Linear):
+    """A ``train()`` that means something else altogether."""
+
+    def train(self, epochs: int = 10) -> Trainer:  # type: ignore[override]
+        for _ in range(epochs):
+            raise AssertionError("a training run was started")
+        return self
+
+
+class Careful(nn.Linear):
+    """A ``train()`` that hands its argument on."""
+
+    def train(self, mode: bool = True) -> Careful:
+        super().train(mode)
+        self.weight.requires_grad_(False)
+        return self
+
+
+class Passes(nn.Linear):
+    """The same without naming the argument."""
+
+    def train(self, *args: bool) -> Passes:
+        super().train(*args)
+        return self
+
+
+@pytest.mark.parametrize(("kind", "found_"), [(Trainer, True), (Stubborn, True), (Careful, False), (Passes, False)])
+def test_a_train_of_its_own_is_read_and_not_called(kind: type[nn.Module], found_: bool) -> None:
+    assert structure.keeps_mode(kind) is found_
+
+
+def test_a_train_that_starts_a_training_run_is_never_called() -> None:
+    finding = found("ML141", look(nn.Sequential(Trainer(6, 2)), vectors()))
+    assert (finding.module, finding.severity) == ("0", "warning")
 
 
 # ---------------------------------------------------------------------------------------------------------- the table
@@ -157,12 +194,17 @@ def test_a_long_input_is_looked_at_in_part() -> None:
 
 
 def test_every_rule_has_its_words_and_its_page() -> None:
-    for id_ in {*(rule.id for rule in findings.RULES), "ML122"}:
-        assert any(key.startswith(f"{id_}.title") for key in words.PHRASES), id_
-        page = (ROOT / "docs" / "findings" / f"{id_}.md").read_text(encoding="utf-8")
-        assert page.startswith(f"# {id_} "), id_
+    for rule in findings.RULES:
+        assert any(key.startswith(f"{rule.id}.title") for key in words.PHRASES), rule.id
+        page = (ROOT / "docs" / "findings" / f"{rule.id}.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {rule.id} {rule.name}\n"), rule.id
         for part in ("## What it means", "## How it was found", "## The cure"):
-            assert part in page, (id_, part)
+            assert part in page, (rule.id, part)
+
+
+def test_every_page_belongs_to_a_rule() -> None:
+    pages = {path.stem for path in (ROOT / "docs" / "findings").glob("ML*.md")}
+    assert pages == {rule.id for rule in findings.RULES}
 
 
 def test_every_sentence_that_the_rules_name_exists() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,21 +24,12 @@ RECOVERED = 0.25
 """A layer is named as the cause if it alone, flipped, brings back this share of the spread in eval."""
 
 
-@dataclass(frozen=True)
-class _Spread:
-    """Deviation of the answers over real inputs, the part that repeats explain taken off, averaged over columns."""
+def _between(values: Floats) -> float:
+    """Deviation over samples of the mean over runs, averaged over columns.
 
-    between: float
-    size: float
-
-    @staticmethod
-    def of(values: Floats) -> _Spread:
-        runs = values.shape[0]
-        between = values.mean(axis=0).var(axis=0)
-        within = values.var(axis=0, ddof=1).mean(axis=0) / runs if runs > 1 else 0.0
-        return _Spread(
-            float(np.sqrt(np.maximum(between - within, 0.0)).mean()), float(np.sqrt(np.square(values).mean()))
-        )
+    What is left of the runs' own randomness counts as a difference of inputs: a noisy model is not called deaf.
+    """
+    return float(values.mean(axis=0).std(axis=0).mean())
 
 
 def ignores_input(evidence: Evidence) -> Iterator[Finding]:
@@ -53,8 +43,9 @@ def ignores_input(evidence: Evidence) -> Iterator[Finding]:
         return
     if not np.isfinite(now).all() or not np.isfinite(flipped).all():
         return
-    here, there = _Spread.of(now[:, real]), _Spread.of(flipped[:, real])
-    if there.between <= DEAD * there.size or here.between >= STILL * there.between:
+    there = _between(flipped[:, real])
+    size = float(np.sqrt(np.square(flipped[:, real]).mean()))
+    if there <= DEAD * size or _between(now[:, real]) >= STILL * there:
         return
     curve = experiments.spread_curve(
         evidence.model,

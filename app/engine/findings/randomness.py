@@ -68,23 +68,28 @@ def _counts(sites: Sequence[DropoutCapture]) -> tuple[int, int]:
 
 
 def drops_in_eval(evidence: Evidence) -> Iterator[Finding]:
-    """Dropouts that drop with every flag in eval: called as functions, made inside forward, or given to attention."""
+    """Dropouts that drop with every flag in eval: called as functions, or made inside ``forward``."""
     holders = {found.owner for found in hidden.find(evidence.rows.skeleton)}
     for site in _dropped(evidence.evaluated):
-        if site.function == ATTENTION:
-            yield _in_eval(evidence, "ML122", site, ["ML122.body"], "dropout_p=p if self.training else 0.0")
-        elif site.function.startswith("F."):
-            yield _in_eval(evidence, "ML121", site, ["ML121.body"], "training=self.training")
+        if site.function.startswith("F."):
+            yield _in_eval("ML121", site, "ML121.body", "training=self.training")
         elif "ropout" in site.function and not (_is_drop(evidence, site.row) or site.row in holders):
             # Where the module holds others in a plain list, ML140 tells it.
-            yield _in_eval(evidence, "ML121", site, ["ML121.made"], "self.dropout = nn.Dropout(p)  # in __init__")
+            yield _in_eval("ML121", site, "ML121.made", "self.dropout = nn.Dropout(p)  # in __init__")
+
+
+def attention_drops_in_eval(evidence: Evidence) -> Iterator[Finding]:
+    """``scaled_dot_product_attention`` that drops with every flag in eval."""
+    for site in _dropped(evidence.evaluated):
+        if site.function == ATTENTION:
+            yield _in_eval("ML122", site, "ML122.body", "dropout_p=p if self.training else 0.0")
 
 
 def _is_drop(evidence: Evidence, row: int) -> bool:
     return catalog.describe(evidence.rows.modules[row], 0).kind in _KINDS
 
 
-def _in_eval(evidence: Evidence, id_: str, site: DropoutCapture, say: list[str | float], python: str) -> Finding:
+def _in_eval(id_: str, site: DropoutCapture, say: str, python: str) -> Finding:
     values: dict[str, Value] = {
         "module": site.path or "model",
         "function": site.function,
@@ -93,7 +98,7 @@ def _in_eval(evidence: Evidence, id_: str, site: DropoutCapture, say: list[str |
         "observed": site.observed,
         "dropped": site.dropped,
         "total": site.total,
-        "say": say,
+        "say": [say],
     }
     return Finding(id_, "warning", site.path, values, remedies=[Remedy("edit-code", [site.path], python=[python])])
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 import json
 from collections.abc import Iterator
+from types import FunctionType
+
+import torch
+from torch import nn
 
 from modelight.engine import catalog, hidden
 from modelight.engine.findings import randomness
@@ -64,15 +70,35 @@ def plain_lists(evidence: Evidence) -> Iterator[Finding]:
 
 
 def overridden_train(evidence: Evidence) -> Iterator[Finding]:
-    """Classes whose ``train()`` or ``eval()`` is their own; grouped by the line that defines it."""
-    found: dict[str, list[str]] = {}
-    for row in evidence.rows.rows:
-        for clause in _overrides(row.notes):
-            found.setdefault(str(clause.values["source"]), []).append(row.path)
-    for source, paths in found.items():
-        row = evidence.rows.rows[evidence.rows.by_path(paths[0])]
-        values: dict[str, Value] = {"type": row.type, "source": source, "modules": len(paths), "first": paths[0]}
-        yield Finding("ML141", "info", paths[0], values)
+    """Classes whose own ``train()`` does not hand its argument on, by their code; it is never called."""
+    found: dict[str, list[int]] = {}
+    for index, module in enumerate(evidence.rows.modules):
+        if keeps_mode(type(module)):
+            source = _overrides(evidence.rows.rows[index].notes)
+            found.setdefault(str(source[0].values["source"]) if source else "–", []).append(index)
+    for source, rows in found.items():
+        row = evidence.rows.rows[rows[0]]
+        values: dict[str, Value] = {"type": row.type, "source": source, "modules": len(rows), "first": row.path}
+        yield Finding("ML141", "warning", row.path, values)
+
+
+def keeps_mode(kind: type[nn.Module]) -> bool:
+    """Whether a class defines a ``train()`` whose code never reads its argument, or neither sets a flag nor calls
+    another ``train()`` or ``eval()``."""
+    method = next((base.__dict__["train"] for base in kind.__mro__ if "train" in base.__dict__), None)
+    method = inspect.unwrap(method) if callable(method) else None
+    if not isinstance(method, FunctionType) or method is nn.Module.train or issubclass(kind, torch.jit.ScriptModule):
+        return False
+    code = method.__code__
+    if not {"super", "train", "eval", "training"} & set(code.co_names):
+        return True
+    arguments = set(inspect.signature(method).parameters) - {code.co_varnames[0]}
+    loaded: set[object] = set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname.startswith("LOAD_"):
+            value = instruction.argval
+            loaded |= set(value) if isinstance(value, tuple) else {value}
+    return not arguments & {name for name in loaded if isinstance(name, str)}
 
 
 def _overrides(notes: list[Clause]) -> list[Clause]:
