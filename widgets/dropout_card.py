@@ -83,7 +83,7 @@ class DropoutCard(QWidget):
         super().__init__()
         self.site: DropoutSite | None = None
         self.lamp, self.name, self.what, self.badge = Lamp(), label(weight=600), ElidedLabel(12, 400, "text2"), Badge()
-        self.mask, self.part = MaskImage(), label(tone="text3", size=11, wrap=True)
+        self.picture, self.part = MaskImage(), label(tone="text3", size=11, wrap=True)
         self.reason = label(tone="text2", size=12, wrap=True)
         self.rate, self.against, self.axis = (
             label(size=20, weight=600),
@@ -99,8 +99,9 @@ class DropoutCard(QWidget):
         self._right = QVBoxLayout()
         self._right.setSpacing(0)
         self._right.addWidget(label(self.tr("Dropped"), size=12, weight=500))
-        self._right.addLayout(row(self.rate, self.against, spacing=8))
-        self._right.itemAt(1).layout().setStretch(1, 1)
+        figures = row(self.rate, self.against, spacing=8)
+        figures.setStretch(1, 1)
+        self._right.addLayout(figures)
         self._right.addSpacing(4)
         self._right.addWidget(self.axis)
         self._right.addWidget(self.zeros)
@@ -114,7 +115,7 @@ class DropoutCard(QWidget):
         self._right.setContentsMargins(0, 0, 0, 0)
         left = QVBoxLayout()
         left.setSpacing(4)
-        for part in (self.mask, self.part, self.reason):
+        for part in (self.picture, self.part, self.reason):
             left.addWidget(part)
         left.addStretch(1)
         grid = QGridLayout(self)
@@ -154,14 +155,14 @@ class DropoutCard(QWidget):
         return ", ".join(parts)
 
     def _show_mask(self, site: DropoutSite) -> None:
-        self.mask.setVisible(site.mask is not None)
+        self.picture.setVisible(site.mask is not None)
         self.reason.setVisible(bool(site.unseen))
         self.reason.setText(site.unseen)
         self.part.setVisible(False)
         if site.mask is None:
             return
         unit = self.tr("channel") if site.unit == "channel" else self.tr("unit")
-        self.mask.set_data(site.mask, site.unit == "channel", unit, self.tr("sample"))
+        self.picture.set_data(site.mask, site.unit == "channel", unit, self.tr("sample"))
         if site.this_run is not None and site.mask.size < site.this_run.total:
             text = self.tr("the first %1 of a mask of %2")
             self.part.setText(

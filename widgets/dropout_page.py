@@ -99,7 +99,9 @@ class _Lines(QWidget):
         self.title.setText(title)
         self.setVisible(bool(lines))
         while item := self._grid.takeAt(0):
-            item.widget().deleteLater()
+            old = item.widget()
+            if old is not None:
+                old.deleteLater()
         self._shown = [(what, words) for _, what, words in lines]
         for index, (mark, what, words) in enumerate(lines):
             top = Qt.AlignmentFlag.AlignTop

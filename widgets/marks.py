@@ -88,13 +88,12 @@ class Grid(Mark):
 
 
 class Bars(Mark):
-    """Bars from ``base``: the fill of the mode and a 2 px top in full colour. ``roles`` may name one colour per bar."""
+    """Bars from ``base``: the fill of the mode and a 2 px top in full colour."""
 
     def __init__(self) -> None:
         super().__init__(z=0)
         self._x, self._y, self._base, self._width = _NOTHING, _NOTHING, 0.0, 0.6
-        self._role, self._roles, self._alpha, self._top = "mask", (), 0.2, 2.0
-        self._roles: Sequence[str]
+        self._role, self._alpha, self._top = "mask", 0.2, 2.0
 
     def set_data(
         self,
@@ -102,7 +101,6 @@ class Bars(Mark):
         y: ArrayLike,
         *,
         role: str = "mask",
-        roles: Sequence[str] = (),
         base: float = 0.0,
         width: float = 0.6,
         alpha: float = 0.2,
@@ -110,7 +108,7 @@ class Bars(Mark):
     ) -> None:
         """Bars of ``width`` (data units) at ``x``; those whose height is NaN are left out."""
         self._x, self._y = _values(x), _values(y)
-        self._base, self._width, self._role, self._roles = base, width, role, roles
+        self._base, self._width, self._role = base, width, role
         self._alpha, self._top = alpha, top
         self.update()
 
@@ -118,14 +116,13 @@ class Bars(Mark):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         width = max(1.0, min(WIDEST, round(self.width_px(self._width))))
         base = float(self.py(_values([self._base]))[0])
-        for index, (x, y) in enumerate(zip(self.px(self._x), self.py(self._y), strict=True)):
+        for x, y in zip(self.px(self._x), self.py(self._y), strict=True):
             if not np.isfinite(y):
                 continue
-            role = self._roles[index] if self._roles else self._role
             left = round(x - width / 2)
-            painter.fillRect(QRectF(left, min(y, base), width, abs(base - y)), paint.color(role, self._alpha))
+            painter.fillRect(QRectF(left, min(y, base), width, abs(base - y)), paint.color(self._role, self._alpha))
             if self._top:
-                painter.fillRect(QRectF(left, round(y - self._top / 2), width, self._top), paint.color(role))
+                painter.fillRect(QRectF(left, round(y - self._top / 2), width, self._top), paint.color(self._role))
 
 
 class Dashes(Mark):
@@ -204,9 +201,8 @@ class ValueLabels(Mark):
 
     def __init__(self) -> None:
         super().__init__(z=8)
-        self._x, self._y, self._texts = _NOTHING, _NOTHING, ()
-        self._texts: Sequence[str]
-        self._below = _NOTHING
+        self._x, self._y, self._below = _NOTHING, _NOTHING, _NOTHING
+        self._texts: Sequence[str] = ()
 
     def set_data(self, x: ArrayLike, y: ArrayLike, texts: Sequence[str], below: ArrayLike | None = None) -> None:
         """``texts[i]`` stands above ``y[i]``, or under it where ``below[i]`` is set."""

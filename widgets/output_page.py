@@ -80,12 +80,12 @@ class OutputPage(Page):
     # ------------------------------------------------------------------------------------------------------- headings
 
     def _fill_heading(self, data: OutputData) -> None:
-        self.title.setMenu(self._columns_menu(data) if data.columns > 1 and data.view in ("column", "top") else None)
+        self.title.set_choices(self._fill_columns if data.columns > 1 and data.view in ("column", "top") else None)
         self.heading.set_text(self.title_text(data), self.runs_text(data), self._legend(data))
         self.field.setVisible(len(data.fields) > 1)
-        self.field.setMenu(self._fields_menu(data))
+        self.field.set_choices(self._fill_fields)
         self.field.setText(self.tr("output %1").replace("%1", self._field_name(data.choice.field or "")))
-        self.reading.setMenu(self._readings_menu(data) if len(data.readings) > 1 else None)
+        self.reading.set_choices(self._fill_readings if len(data.readings) > 1 else None)
         self.reading.setText(self.reading_text(data.reading))
         self.reading.setVisible(data.view != "none")
         bad = numbers.count(data.not_finite)
@@ -166,8 +166,10 @@ class OutputPage(Page):
 
     # --------------------------------------------------------------------------------------------------------- choices
 
-    def _columns_menu(self, data: OutputData) -> QMenu:
-        menu = QMenu(self.title)
+    def _fill_columns(self, menu: QMenu) -> None:
+        data = self._data
+        if data is None:
+            return
         columns = range(data.columns) if data.columns <= 32 else data.ranked
         for column in columns:
             text = self.tr("Class %1") if data.bounded else self.tr("Value %1")
@@ -179,19 +181,20 @@ class OutputPage(Page):
                 choice = replace(data.choice, column=None, sample=index)
                 chosen = data.view == "top" and data.choice.sample == index
                 self._add(below, f"{index}  {caption}", choice, chosen)
-        return menu
 
-    def _fields_menu(self, data: OutputData) -> QMenu:
-        menu = QMenu(self.field)
+    def _fill_fields(self, menu: QMenu) -> None:
+        data = self._data
+        if data is None:
+            return
         for name in data.fields:
             self._add(menu, self._field_name(name), Choice(field=name), name == data.choice.field)
-        return menu
 
-    def _readings_menu(self, data: OutputData) -> QMenu:
-        menu = QMenu(self.reading)
+    def _fill_readings(self, menu: QMenu) -> None:
+        data = self._data
+        if data is None:
+            return
         for reading in data.readings:
             self._add(menu, self.reading_text(reading), replace(data.choice, reading=reading), reading == data.reading)
-        return menu
 
     def _add(self, menu: QMenu, text: str, choice: Choice, chosen: bool) -> None:
         action = menu.addAction(text.replace("&", "&&"))

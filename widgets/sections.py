@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QScrollArea,
     QSizePolicy,
     QToolButton,
@@ -100,14 +101,34 @@ class Badge(QWidget):
 
 
 class MenuButton(QToolButton):
-    """A text with a small arrow that opens a menu; without a menu it is the text alone."""
+    """A text with a small arrow that opens a menu, filled when it opens; without choices it is the text alone."""
 
     def __init__(self, size: int = 13, weight: int = 600, tone: str = "text") -> None:
         super().__init__()
         self._size, self._weight, self._tone = size, weight, tone
         self._by_keyboard = False
+        self._fill: Callable[[QMenu], None] | None = None
+        self._choices = QMenu(self)
+        self._choices.aboutToShow.connect(self.fill)
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def set_choices(self, fill: Callable[[QMenu], None] | None) -> None:
+        """``fill`` adds the actions each time the menu opens; None: there is nothing to choose."""
+        self._fill = fill
+        if fill is not None and self.menu() is None:
+            self.setMenu(self._choices)
+        self.setEnabled(fill is not None)
+        self.updateGeometry()
+
+    def fill(self) -> QMenu:
+        """The menu with its present actions."""
+        for below in self._choices.findChildren(QMenu):
+            below.deleteLater()
+        self._choices.clear()
+        if self._fill is not None:
+            self._fill(self._choices)
+        return self._choices
 
     def setText(self, text: str) -> None:
         super().setText(text)
@@ -115,7 +136,7 @@ class MenuButton(QToolButton):
 
     def sizeHint(self) -> QSize:
         metrics = QFontMetricsF(theme.font(self._size, self._weight))
-        arrow = 18 if self.menu() is not None else 0
+        arrow = 18 if self._fill is not None else 0
         return QSize(round(metrics.horizontalAdvance(self.text()) + 1) + arrow, round(metrics.height()) + 4)
 
     def minimumSizeHint(self) -> QSize:
@@ -132,7 +153,7 @@ class MenuButton(QToolButton):
         painter.setPen(theme.color(self._tone))
         align = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.drawText(QRectF(self.rect()), align, self.text())
-        if self.menu() is not None:
+        if self._fill is not None:
             x, y = self.width() - 9.0, self.height() / 2 + 0.5
             painter.setPen(paint.pen("text2", 1.25))
             painter.drawPolyline([QPointF(x - 3.5, y - 2), QPointF(x, y + 1.5), QPointF(x + 3.5, y - 2)])

@@ -28,7 +28,9 @@ def output_histogram(
         return None
     width = runs.shape[-1]
     if view != "column" or width == 1 or choice.column is None:
-        series = (Series("", _count(runs, edges), None if before is None else _count(before, edges)),)
+        series: tuple[Series, ...] = (
+            Series("", _count(runs, edges), None if before is None else _count(before, edges)),
+        )
     else:
         series = tuple(
             Series(

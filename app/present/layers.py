@@ -45,8 +45,8 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
 
 
 def _containers(frame: Frame, rows: Sequence[Row]) -> set[int]:
-    """Rows below which another module was called: what their output is, those have made. (Attention calls its projection
-    without calling the module, so it counts as a layer.)"""
+    """Rows below which another module was called: what their output is, those have made. (Attention uses its projection
+    without calling it, so it counts as a layer.)"""
     found: set[int] = set()
     for capture in frame.modules:
         index = rows[capture.row].parent if capture.calls and 0 <= capture.row < len(rows) else -1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,11 +49,11 @@ def read(values: Floats, reading: Reading) -> Floats:
     """``values`` (… × width) under a reading; the last axis is the classes'."""
     if reading == "softmax":
         shifted = np.exp(values - values.max(axis=-1, keepdims=True))
-        return cast(Floats, shifted / shifted.sum(axis=-1, keepdims=True))
+        return shifted / shifted.sum(axis=-1, keepdims=True)
     if reading == "log_probabilities":
-        return cast(Floats, np.exp(values))
+        return np.exp(values)
     if reading == "sigmoid":
-        return cast(Floats, 0.5 * (1.0 + np.tanh(0.5 * values)))
+        return 0.5 * (1.0 + np.tanh(0.5 * values))
     return values
 
 

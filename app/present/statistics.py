@@ -113,4 +113,4 @@ def _drift(batch: Floats | None, mean: Floats | None, variance: Floats | None) -
     if batch is None or mean is None or variance is None or batch.shape != mean.shape:
         return None
     deviation = np.sqrt(np.where(variance > 0, variance, np.nan))
-    return cast(Floats, np.abs(batch - mean) / deviation)
+    return np.abs(batch - mean) / deviation
