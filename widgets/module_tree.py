@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyleOptionViewItem, QTreeView, QWidget
 
 from modelight.widgets import theme
+from modelight.widgets.lamp import LampState
 from modelight.widgets.signs import paint_sign
 from modelight.widgets.tree_delegate import LAMP_REACH, TreeDelegate
 from modelight.widgets.tree_filter import TreeFilter
@@ -70,7 +71,7 @@ class ModuleTree(QTreeView):
         self.setIndentation(14)
         self.setAnimated(False)
         self.setMouseTracking(True)
-        self.setAllColumnsShowFocus(True)
+        self.setAllColumnsShowFocus(False)  # Fusion would draw a shaded frame over the whole row
         self.setExpandsOnDoubleClick(True)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -156,6 +157,11 @@ class ModuleTree(QTreeView):
         node = self._node(self.currentIndex())
         return node.row.path if node else None
 
+    def lamp(self, path: str) -> LampState:
+        """What the flags of a subtree come to; ``none`` where there is no such module or it has no flag."""
+        node = self._model.node_of(path)
+        return node.lamp if node else "none"
+
     def lamp_rect(self, path: str) -> QRect:
         """Where the lamp of a module takes clicks, in the viewport; empty where the row is not shown."""
         index = self._filter.mapFromSource(self._model.index_of(path, Column.MODE))
@@ -233,14 +239,14 @@ class ModuleTree(QTreeView):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         row = option.rect
-        if self.selectionModel().isRowSelected(index.row(), index.parent()):
-            painter.fillRect(row, theme.color("selection"))
         super().drawRow(painter, option, index)
         if self._keyboard and self._node(index) is self._node(self.currentIndex()):
             painter.setPen(theme.color("ink"))
             painter.drawRect(QRect(0, row.top(), self.viewport().width() - 1, row.height() - 1))
 
     def drawBranches(self, painter: QPainter, rect: QRect, index: QModelIndex | QPersistentModelIndex) -> None:
+        if self.selectionModel().isRowSelected(index.row(), index.parent()):
+            painter.fillRect(rect, theme.color("selection"))
         if self.model().hasChildren(index):
             center = QPointF(rect.right() - 6.5, rect.center().y() + 0.5)
             paint_sign(painter, center, "chevron" if self.isExpanded(index) else "chevron-right")

@@ -65,7 +65,10 @@ class _Segment(KeyboardFocus, QToolButton):
         painter.setPen(theme.color("edge"))
         painter.drawPath(outline)
         if self.isChecked():
-            painter.setClipPath(outline)
+            # Two whole pixels: the outline runs through the middle of the last one.
+            whole = QPainterPath()
+            whole.addRoundedRect(self._frame().adjusted(-0.5, -0.5, 0.5, 0.5), 6.5, 6.5)
+            painter.setClipPath(whole)
             painter.fillRect(QRectF(0, self.height() - 2, self.width(), 2), theme.color(self._meant("mark", "ink")))
             painter.setClipping(False)
         if self._by_keyboard:

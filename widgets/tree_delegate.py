@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from modelight.widgets import theme
 from modelight.widgets.lamp import paint_lamp
@@ -26,7 +26,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class TreeDelegate(QStyledItemDelegate):
-    """Paints cells from the model's nodes; the view paints the ground of the row."""
+    """Paints cells from the model's nodes."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,6 +38,9 @@ class TreeDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         node: Node = index.data(NODE)
         cell = QRectF(option.rect)
+        if option.state & QStyle.StateFlag.State_Selected:
+            # Not left to the style: Fusion shades the colour it is given.
+            painter.fillRect(cell, theme.color("selection"))
         column = index.column()
         if column == Column.MODE:
             self._paint_mode(painter, cell, node)
