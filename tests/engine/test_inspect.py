@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import struct
@@ -463,3 +464,30 @@ def test_an_expanded_tensor_is_neither_read_nor_counted_at_its_promised_size(tmp
 
     assert tensor(facts, "a.weight").bytes == 4
     assert tensor(facts, "a.weight").stats is None
+
+
+def test_arguments_in_a_namespace_are_shown_without_running_their_code(tmp_path: Path) -> None:
+    content = {"model": small().state_dict(), "args": argparse.Namespace(lr=0.5, data=Path("images/train"))}
+    torch.save(content, tmp_path / "a.pt")
+
+    around = dict(inspect(tmp_path / "a.pt").wrapping)
+
+    assert around["args.lr"] == "0.5"
+    assert "train" in around["args.data"]
+
+
+def test_what_lies_beside_the_tensors_of_the_file_itself_is_shown(tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.ones(2, 2), "config": {"width": 2}}, tmp_path / "a.pt")
+
+    facts = inspect(tmp_path / "a.pt")
+
+    assert (facts.key, facts.wrapping) == ("", [("config.width", "2")])
+
+
+def test_a_folder_is_looked_at_through_the_file_in_it(tmp_path: Path) -> None:
+    save_file({"a.weight": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+
+    facts = inspect(tmp_path)
+
+    assert facts.path == str(tmp_path / "model.safetensors")
+    assert facts.stamp == stamp_of(facts.path)

@@ -110,9 +110,11 @@ def _dtype(tensor: torch.Tensor) -> str:
 
 
 def _wrapping(content: Content) -> list[tuple[str, str]]:
-    if not content.chosen.key:
-        return []  # the file is the state dict, or the model
-    return wrapping(content.raw, {one.key for one in content.candidates})
+    if content.chosen.key:
+        return wrapping(content.raw, {one.key for one in content.candidates})
+    # The file is the state dict or the model itself; dicts of something else may lie beside the tensors.
+    beside = content.raw if isinstance(content.raw, Mapping) else {}
+    return wrapping({name: item for name, item in beside.items() if name not in content.chosen.tensors}, set())
 
 
 @dataclass

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from modelight.engine.loading import formats, unwrap
+from modelight.engine.loading.torchfiles import refuse
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,16 @@ def open_checkpoint(path: str | Path, *, key: str = "", trust: bool = False) -> 
     """
     file = Path(path).expanduser()
     try:
-        files = _files(file)
         raw = formats.read_raw(file, trust)
+        files = _files(raw.path)
     except OSError as error:
-        raise formats.refuse(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise refuse(f"{file} cannot be read: {error.strerror or error}.") from error
     found = _candidates(raw.content)
     if not found:
-        raise formats.refuse(f"{file.name} can be read, but holds no state dict.")
+        raise refuse(f"{file.name} can be read, but holds no state dict.")
     chosen = _choose(found, key, file.name)
     return Content(
-        path=str(file),
+        path=str(raw.path),
         format=raw.format,
         file_bytes=sum(size for size, _ in files),
         stamp=_stamp(files),
@@ -87,10 +88,10 @@ def take(content: Content, key: str) -> Content:
 
 
 def stamp_of(path: str | Path) -> str:
-    """The stamp of the file as it is now; empty where it is gone."""
+    """The stamp of an open checkpoint's file (:attr:`Content.path`) as it is now; empty where it is gone."""
     try:
-        return _stamp(_files(Path(path).expanduser()))
-    except OSError:
+        return _stamp(_files(Path(path)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or an index that is being rewritten
         return ""
 
 
@@ -100,26 +101,15 @@ def _stamp(files: list[tuple[int, int]]) -> str:
 
 def _files(path: Path) -> list[tuple[int, int]]:
     """(bytes, time of change) of every file that the checkpoint consists of."""
-    if path.is_dir():
-        indexes = sorted(path.glob("*.index.json"))
-        parts = _shards(indexes[0]) if indexes else sorted(part for part in path.rglob("*") if part.is_file())
-    elif path.name.endswith(".index.json"):
-        parts = _shards(path)
-    else:
-        parts = [path]
-    states = [part.stat() for part in parts if part.exists()]
+    parts = _shards(path) if path.name.endswith(".index.json") else [path]
+    states = [part.stat() for part in parts]
     return [(state.st_size, state.st_mtime_ns) for state in states]
 
 
 def _shards(index: Path) -> list[Path]:
-    """The index and its shards; a broken index is phrased where it is read."""
-    try:
-        if index.stat().st_size > formats.MAX_INDEX:
-            return [index]
-        names = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return [index]
-    return [index, *(index.parent / name for name in sorted(names) if Path(name).name == name)]
+    """An index that was read, and its shards."""
+    names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    return [index, *(index.parent / name for name in sorted(names))]
 
 
 def _candidates(content: Any) -> list[unwrap.Candidate]:
@@ -136,7 +126,7 @@ def _choose(found: list[unwrap.Candidate], key: str, file: str) -> unwrap.Candid
         if candidate.key == key:
             return candidate
     names = ", ".join(candidate.key or "the file itself" for candidate in found)
-    raise formats.refuse(f"{file} holds no state dict under “{key}”; it holds: {names}.")
+    raise refuse(f"{file} holds no state dict under “{key}”; it holds: {names}.")
 
 
 def _at(content: Any, key: str) -> Any:

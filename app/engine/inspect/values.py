@@ -72,10 +72,12 @@ def pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         yield tensor
         return
     if tensor.is_contiguous():
-        yield from tensor.view(-1).split(PIECE)
+        line = tensor.view(-1)
+        yield from (line[start : start + PIECE] for start in range(0, line.numel(), PIECE))
         return
     rows = max(1, PIECE // max(1, tensor.numel() // tensor.shape[0]))
-    for part in tensor.split(rows):
+    for start in range(0, tensor.shape[0], rows):
+        part = tensor[start : start + rows]
         yield from (part,) if part.numel() <= PIECE else (inner for row in part for inner in pieces(row))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from modelight.engine.loading.standins import StandIn
 from modelight.protocol import plain
 from modelight.widgets import numbers
 
@@ -38,6 +39,8 @@ def _walk(value: Any, place: str, skipped: Set[str], depth: int) -> Iterator[Ent
     if place in skipped:
         return
     inner = _fields(value)
+    if not place and not inner:
+        return
     if inner is None or not depth or not inner:
         yield place, text_of(value)
         return
@@ -51,6 +54,8 @@ def _walk(value: Any, place: str, skipped: Set[str], depth: int) -> Iterator[Ent
 def _fields(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, Mapping):
         return value
+    if isinstance(value, StandIn):
+        return value.state if isinstance(value.state, Mapping) else None
     if isinstance(value, argparse.Namespace | types.SimpleNamespace):
         return vars(value)
     if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value[:_SHOWN]):
@@ -84,6 +89,8 @@ def text_of(value: Any) -> str:
         return _cut(f"[{', '.join(shown)}{more}]")
     if isinstance(value, Mapping):
         return f"{type(value).__name__} ({numbers.count(len(value))})"
+    if isinstance(value, StandIn):
+        return _stand_in(value)
     return f"‹{type(value).__module__}.{type(value).__qualname__}›"
 
 
@@ -99,6 +106,13 @@ def _tensor(value: torch.Tensor) -> str:
     if value.numel() == 1 and readable and not value.is_nested:
         return _number(value.item())
     return f"tensor {numbers.shape(tuple(value.shape))} {str(value.dtype).removeprefix('torch.')}"
+
+
+def _stand_in(value: StandIn) -> str:
+    """What a path or a date was made of; the bytes of a numpy scalar tell nothing without numpy."""
+    parts = value.state if isinstance(value.state, tuple) else ()
+    simple = parts and all(isinstance(part, str | int | float) for part in parts)
+    return text_of(parts) if simple else "‹…›"
 
 
 def _join(place: str, name: str) -> str:
