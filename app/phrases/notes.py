@@ -92,7 +92,7 @@ PHRASES: dict[str, str] = {
     ),
     "flags-not-taken": QT_TRANSLATE_NOOP(
         "phrases",
-        "The file holds a whole model with its flags ({train:count} train, {eval:count} eval): only its weights were taken.",
+        "The file holds a model with its flags ({train:count} train, {eval:count} eval): only its weights were taken.",
     ),
     "checkpoint-says": QT_TRANSLATE_NOOP("phrases", "Beside the weights the file says: {facts}."),
     "dtype-converted": QT_TRANSLATE_NOOP(

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import formats, matching, unwrap
+from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
 from modelight.engine.loading.torchfiles import refuse
 from modelight.protocol import Clause, LoadReport
@@ -40,6 +41,7 @@ class Checkpoint:
     flags: dict[str, bool] = field(default_factory=dict)
     """Training flag per module path, where the file carries them; a state dict never does."""
     metadata: dict[str, str] = field(default_factory=dict)
+    """What lies beside the weights: epoch, hyper-parameters …"""
     versions: Any = None
 
 
@@ -71,7 +73,7 @@ def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
         wrapper=chosen.key,
         others=tuple(candidate.key for candidate in found if candidate is not chosen),
         flags=chosen.flags,
-        metadata=raw.metadata,
+        metadata=raw.metadata | facts(content),
         versions=chosen.versions,
     )
 
@@ -89,7 +91,8 @@ def load_into(
     Tensors of another shape are not loaded. Training flags are not touched.
 
     Raises:
-        EngineError: as :func:`read`; also kind ``checkpoint`` where nothing at all fits. The model is then as it was.
+        EngineError: as :func:`read`; also kind ``checkpoint`` where nothing at all fits (the model is then as it was)
+            or the model's own loading code fails.
     """
     progress(Clause("reading-checkpoint", {"file": Path(path).name}), None)
     checkpoint = read(path, trust=trust, key=key)
@@ -218,6 +221,13 @@ def _notes(
     if checkpoint.others:
         taken = checkpoint.wrapper or Path(checkpoint.path).name
         notes.append(Clause("other-state-dicts", {"taken": taken, "others": list(checkpoint.others)}))
+    if checkpoint.flags:
+        train = sum(checkpoint.flags.values())
+        notes.append(Clause("flags-not-taken", {"train": train, "eval": len(checkpoint.flags) - train}))
+    # Every safetensors file says "format pt", which tells nothing.
+    told: list[str | float] = [f"{name} {text}" for name, text in checkpoint.metadata.items() if name != "format"]
+    if told:
+        notes.append(Clause("checkpoint-says", {"facts": told}))
     return notes + _conversions(checkpoint, own, wanted)
 
 

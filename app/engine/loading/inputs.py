@@ -52,17 +52,17 @@ def prepare(
     # Noise takes its shape from the others, so it comes last, whatever its place.
     for position, source in enumerate(chosen):
         if not isinstance(source, Noise):
-            pieces[position] = _adapted(_piece(source, open_model, directory), open_model)
+            pieces[position] = adapted(_piece(source, open_model, directory), open_model)
     model_like = next((piece for piece in pieces if piece is not None), None) or _example(open_model)
     for position, source in enumerate(chosen):
         if isinstance(source, Noise):
             piece = noise.draw(source, open_model.module, model_like, open_model.device, progress, should_stop)
-            pieces[position] = _adapted(piece, open_model)
+            pieces[position] = adapted(piece, open_model)
     return _joined(list(chosen), [piece for piece in pieces if piece is not None], open_model)
 
 
 def _example(open_model: OpenModel) -> Piece | None:
-    return None if open_model.offered is None else _adapted(open_model.offered, open_model)
+    return None if open_model.offered is None else adapted(open_model.offered, open_model)
 
 
 def _piece(source: Source, open_model: OpenModel, directory: str) -> Piece:
@@ -113,7 +113,8 @@ def floating_dtype(module: nn.Module) -> torch.dtype | None:
     return max(counts, key=lambda dtype: counts[dtype]) if counts else None
 
 
-def _adapted(piece: Piece, open_model: OpenModel) -> Piece:
+def adapted(piece: Piece, open_model: OpenModel) -> Piece:
+    """The piece on the model's device, floats in the model's dtype, with a note where that changed them."""
     dtype = floating_dtype(open_model.module)
     changed: dict[str, None] = {}
 
@@ -124,12 +125,12 @@ def _adapted(piece: Piece, open_model: OpenModel) -> Piece:
         return tensor.detach().to(open_model.device, target)
 
     try:
-        adapted = piece.map(adapt)
+        moved = piece.map(adapt)
     except torch.OutOfMemoryError as error:
         raise EngineError(f"The input does not fit into the memory of {open_model.device}.", kind="memory") from error
     target = str(dtype).removeprefix("torch.")
     notes = [Clause("input-dtype", {"source": source, "target": target}) for source in changed]
-    return replace(adapted, notes=(*piece.notes, *notes))
+    return replace(moved, notes=(*piece.notes, *notes))
 
 
 def _joined(chosen: list[Source], pieces: list[Piece], open_model: OpenModel) -> tuple[Inputs, InputInfo]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from itertools import islice
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop
 from modelight.engine.loading import shapes, signatures, trial
@@ -73,7 +71,7 @@ def _arguments(model: nn.Module, tensor: torch.Tensor) -> tuple[tuple[Any, ...],
 def _like(source: Noise, model: nn.Module, like: Piece, generator: torch.Generator) -> Piece:
     """Noise in the form of given samples: floats are drawn, and tokens; masks, types and whole tensors are kept."""
     names = [name for name, tensor in like.tensors() if _is_per_sample(tensor, like)]
-    main = _main(like, names)
+    main = _main(like, names, model)
     notes: list[Clause] = []
     kept: list[str] = []
     order = iter(name for name, _ in like.tensors())
@@ -105,12 +103,13 @@ def _is_per_sample(tensor: torch.Tensor, piece: Piece) -> bool:
     return tensor.dim() > 0 and tensor.shape[0] == piece.samples
 
 
-def _main(like: Piece, names: list[str]) -> str:
-    """The tensor that carries the content: the first of floats, else ``input_ids`` or the first of integers."""
+def _main(like: Piece, names: list[str], model: nn.Module) -> str:
+    """The tensor that carries the content: the one the model names, the first of floats, else tokens or the first."""
     tensors = [(name, tensor) for name, tensor in like.tensors() if name in names]
+    named = [name for name in names if name == getattr(model, "main_input_name", None)]
     floats = [name for name, tensor in tensors if tensor.is_floating_point() and "mask" not in name]
-    tokens = [name for name, _ in tensors if name.endswith("input_ids")]
-    return (floats or tokens or [name for name, _ in tensors])[0]
+    tokens = [name for name in names if name == "input_ids"]
+    return (named or floats or tokens or names)[0]
 
 
 def _range(tensor: torch.Tensor) -> int:
@@ -149,7 +148,7 @@ def _guess(model: nn.Module, device: torch.device, progress: ReportProgress, sho
 
     Each trial also tells which layer is called first, which need not be the first registered: then that one is asked.
     """
-    tried_on = _stand_in(model)
+    tried_on = trial.stand_in(model)
     layer = shapes.first_layer(model)
     asked: list[nn.Module] = []
     last: Exception | None = None
@@ -195,23 +194,6 @@ def _try(
 
 def _says_more(layer: nn.Module, model: nn.Module) -> bool:
     return next(shapes.guesses(layer, model), None) is not None
-
-
-def _stand_in(model: nn.Module) -> nn.Module:
-    """A lazy model takes its shapes from its first run: a guess must not decide them, so a copy is tried."""
-    lazy = [tensor for tensor in [*model.parameters(), *model.buffers()] if is_lazy(tensor)]
-    if not lazy:
-        return model
-    # torch copies uninitialized parameters, but not uninitialized buffers.
-    memo: dict[int, Any] = {
-        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
-        for buffer in lazy
-        if isinstance(buffer, UninitializedBuffer)
-    }
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:
-        raise refuse("This model has lazy layers, so no shape can be tried: give the shape of one sample.") from error
 
 
 def _no_guess(model: nn.Module, failure: Exception | None) -> EngineError:

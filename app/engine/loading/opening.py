@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,8 @@ from torch import nn
 from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.loading import checkpoint, inputs, signatures, sources, spec, whole
-from modelight.engine.loading.pieces import Piece, piece_of, refuse
+from modelight.engine.loading import checkpoint, inputs, signatures, sources, spec, trial, whole
+from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
 
@@ -214,7 +214,7 @@ def _check(should_stop: ShouldStop) -> None:
 def _with_example(model: OpenModel, progress: ReportProgress, should_stop: ShouldStop) -> OpenModel:
     """Take the file's ``example_input()``; what goes wrong in it is told, and the model opens all the same."""
     try:
-        offered = _offered_example(model)
+        offered = _offered_example(model, should_stop)
         if offered is None:
             return model
         model = replace(model, offered=offered)
@@ -226,26 +226,26 @@ def _with_example(model: OpenModel, progress: ReportProgress, should_stop: Shoul
     return replace(model, example=ready)
 
 
-def _offered_example(model: OpenModel) -> Piece | None:
+def _offered_example(model: OpenModel, should_stop: ShouldStop) -> Piece | None:
     """``example_input()`` of the file, else what Lightning and transformers models offer as an example."""
     function = getattr(model.source, "example_input", None)
     if callable(function):
         return piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
     for name in ("example_input_array", "dummy_inputs"):
         value = inputs.call(partial(getattr, model.module, name, None), name)
-        if value is not None and _is_taken(value, model.module):
-            piece = piece_of(value, what=name)
+        piece = piece_of(value, what=name) if value is not None else None
+        if piece is not None and _is_taken(piece, model, should_stop):
             return replace(piece, notes=(Clause("example-from-model", {"name": name}),))
     return None
 
 
-def _is_taken(value: Any, module: nn.Module) -> bool:
-    """transformers offers token ids to vision models too: an example must name the model's own arguments."""
-    if not isinstance(value, Mapping):
-        return True
-    main = getattr(module, "main_input_name", None)
-    names = {parameter.name for parameter in signatures.parameters(module)}
-    return set(value) <= names and (main is None or main in value)
+def _is_taken(piece: Piece, model: OpenModel, should_stop: ShouldStop) -> bool:
+    """Whether the model takes it: transformers offers token ids to every model, those for pictures and sound too."""
+    names = {parameter.name for parameter in signatures.parameters(model.module)}
+    if not set(piece.kwargs) <= names:
+        return False
+    args, kwargs = join([inputs.adapted(piece, model)])
+    return trial.attempt(trial.stand_in(model.module), args, kwargs, should_stop).error is None
 
 
 def _labels(source: ModuleType | None) -> list[int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from modelight.engine.errors import Cancelled, ShouldStop
 from modelight.engine.guard import leave_no_trace
+from modelight.engine.loading.pieces import refuse
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,24 @@ def attempt(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sho
         for hook in hooks:
             hook.remove()
     return Trial(error, called[0] if called else None)
+
+
+def stand_in(model: nn.Module) -> nn.Module:
+    """A lazy model takes its shapes from its first run: a guess must not decide them, so a copy is tried.
+
+    Raises:
+        EngineError: kind ``input``, if it cannot be copied.
+    """
+    lazy = [tensor for tensor in [*model.parameters(), *model.buffers()] if is_lazy(tensor)]
+    if not lazy:
+        return model
+    # torch copies uninitialized parameters, but not uninitialized buffers.
+    memo: dict[int, Any] = {
+        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
+        for buffer in lazy
+        if isinstance(buffer, UninitializedBuffer)
+    }
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise refuse("This model has lazy layers, so no shape can be tried: give the shape of one sample.") from error

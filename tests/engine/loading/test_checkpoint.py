@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -105,6 +106,23 @@ def test_a_lightning_checkpoint_beside_its_loss(tmp_path: Path) -> None:
     report = loaded(net, content, tmp_path / "a.ckpt")
     assert_holds(net, state)
     assert (report.prefix, report.unexpected) == ("model.", ["loss.weight"])
+    facts = note(report, "checkpoint-says")["facts"]
+    assert facts == ["pytorch-lightning_version 2.4.0", "hyper_parameters.classes 2"]
+
+
+def test_arguments_of_a_training_script_are_told(tmp_path: Path) -> None:
+    content = {"model": trained(), "args": argparse.Namespace(lr=0.1, arch="net", layers=[1, 2]), "epoch": 3}
+    report = loaded(Net(), content, tmp_path / "a.pt")
+    assert note(report, "checkpoint-says") == {"facts": ["epoch 3", "args.lr 0.1", "args.arch net"]}
+
+
+def test_the_flags_of_a_whole_model_are_told_not_taken(tmp_path: Path) -> None:
+    net, saved = nn.Sequential(nn.Linear(2, 2), nn.Dropout()), nn.Sequential(nn.Linear(2, 2), nn.Dropout()).eval()
+    saved[1].train()
+    report = loaded(net, saved, tmp_path / "a.pt", trust=True)
+    assert report.notes == [Clause("flags-not-taken", {"train": 1, "eval": 2})]
+    assert net.training and net[0].training
+    assert torch.equal(net[0].weight, saved[0].weight)
 
 
 def test_a_part_of_the_model_finds_its_place(tmp_path: Path) -> None:

@@ -188,3 +188,32 @@ def test_impossible_noise_is_told(source: Noise) -> None:
     with pytest.raises(EngineError) as caught:
         drawn(nn.Linear(2, 2), source)
     assert caught.value.kind == "input"
+
+
+def transformers_models() -> list[Any]:
+    import transformers as t
+
+    small = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "hidden_size": 8}
+    convolutions = {"conv_dim": (8, 8), "conv_stride": (5, 2), "conv_kernel": (10, 3), "num_feat_extract_layers": 2}
+    return [
+        (t.BertModel, t.BertConfig(vocab_size=50, **small), {"input_ids": ()}),
+        (t.ViTModel, t.ViTConfig(image_size=20, patch_size=10, **small), {"pixel_values": (3, 20, 20)}),
+        (
+            t.Wav2Vec2Model,
+            t.Wav2Vec2Config(num_conv_pos_embedding_groups=2, **convolutions, **small),
+            {"input_values": (16000,)},
+        ),
+        (t.ResNetModel, t.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1]), {"pixel_values": (3, 64, 64)}),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("index", range(4))
+def test_models_of_transformers_get_their_main_input_by_name(index: int) -> None:
+    kind, config, expected = transformers_models()[index]
+    model = kind(config)
+    piece = drawn(model, Noise(samples=2))
+    for name, shape in expected.items():
+        assert list(piece.kwargs) == [name]
+        assert shape == () or tuple(piece.kwargs[name].shape) == (2, *shape)
+    model(**piece.kwargs)

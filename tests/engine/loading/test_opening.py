@@ -147,6 +147,12 @@ def test_what_lightning_models_offer_is_an_example_too(tmp_path: Path) -> None:
     assert example[1].notes == [Clause("example-from-model", {"name": "example_input_array"})]
 
 
+def test_an_example_of_the_model_that_it_does_not_take_is_passed_over(tmp_path: Path) -> None:
+    offer = "        self.example_input_array = torch.zeros(3, 7)\n"
+    model = opened(tmp_path, NET.replace("        self.head =", f"{offer}        self.head ="))
+    assert model.example is None and model.example_problem is None
+
+
 def test_opening_tells_what_it_does_and_can_be_stopped(tmp_path: Path) -> None:
     (tmp_path / "net_open.py").write_text(NET)
     said: list[str] = []
