@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from modelight.phrases import phrase
@@ -14,8 +15,13 @@ from modelight.widgets.numbers import shape
 SHOWN_KEYS = 4
 
 
+PROGRESS_AFTER_MS = 600
+"""What is over sooner needs no progress: a bar that flashes says nothing."""
+
+
 class Messages(QWidget):
-    """One bar for problems, one for notices, one for progress."""
+    """One bar for problems and one for notices. ``progress`` floats over the foot of the window, so that nothing
+    jumps."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -27,8 +33,11 @@ class Messages(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for bar in (self.trouble, self.notes, self.progress):
+        for bar in (self.trouble, self.notes):
             column.addWidget(bar)
+        self._said: tuple[str, float | None] = ("", None)
+        self._due = QTimer(self, singleShot=True, interval=PROGRESS_AFTER_MS)
+        self._due.timeout.connect(lambda: self.progress.show_progress(*self._said))
         self.trouble.button_pressed.connect(self._on_button)
         session.problem.connect(self._on_problem)
         session.opening.connect(self._on_opening)
@@ -61,10 +70,9 @@ class Messages(QWidget):
     def _on_opening(self, spec: str) -> None:
         self.trouble.clear()
         self.notes.clear()
-        self.progress.show_progress(self.tr("Starting the model process for {spec}").format(spec=spec))
+        self._on_progress(self.tr("Starting the model process for {spec}").format(spec=spec), None)
 
     def _on_opened(self, opened: Opened) -> None:
-        self.progress.clear()
         if opened.report is not None:
             text, details = report_words(opened.report)
             if text:
@@ -76,10 +84,14 @@ class Messages(QWidget):
             self.notice(" ".join(words))
 
     def _on_progress(self, text: str, fraction: float | None) -> None:
-        if text:
-            self.progress.show_progress(text, fraction)
-        else:
+        self._said = (text, fraction)
+        if not text:
+            self._due.stop()
             self.progress.clear()
+        elif self.progress.isVisible():
+            self.progress.show_progress(text, fraction)
+        elif not self._due.isActive():
+            self._due.start()
 
     def _on_stuck(self) -> None:
         self.trouble.show_message(

@@ -41,7 +41,8 @@ def demo_setup() -> Setup:
 
 def take(shot: Shot) -> int:
     """Render and save; returns 0, or 1 where the model could not be opened or run (the picture then shows why)."""
-    with _Offscreen(shot.size, shot.theme) as stage:
+    _hush()
+    with Offscreen(shot.size, shot.theme) as stage:
         ok = stage.open(shot.setup)
         if ok and shot.preset:
             ok = stage.preset(shot.preset)
@@ -57,7 +58,8 @@ def demo_report(output: Path) -> int:
     """``make run`` without a display: the incident, its cure and what hides it in words; the window as a PNG."""
     from modelight.report import Report
 
-    with _Offscreen((1440, 900), "light") as stage:
+    _hush()
+    with Offscreen((1440, 900), "light") as stage:
         report = Report(stage.session)
         ok = stage.open(demo_setup())
         ok = stage.save(output) and ok
@@ -72,13 +74,19 @@ def demo_report(output: Path) -> int:
     return 0 if ok else 1
 
 
+def _hush() -> None:
+    from PySide6.QtCore import qInstallMessageHandler
+
+    qInstallMessageHandler(_say_what_matters)
+
+
 def _say_what_matters(kind: object, context: object, text: str | None) -> None:
     """Qt's messages to stderr, but for one that the offscreen platform repeats for every window with a least size."""
     if text and "propagateSizeHints" not in text:
         print(text, file=sys.stderr)  # noqa: T201
 
 
-class _Offscreen:
+class Offscreen:
     """An application, a session and a window on Qt's offscreen platform, with settings that nobody keeps."""
 
     def __init__(self, size: tuple[int, int], theme: str) -> None:
@@ -90,8 +98,8 @@ class _Offscreen:
         self.session: Session
         self.window: Window
 
-    def __enter__(self) -> _Offscreen:
-        from PySide6.QtCore import QSettings, qInstallMessageHandler
+    def __enter__(self) -> Offscreen:
+        from PySide6.QtCore import QSettings
         from PySide6.QtWidgets import QApplication
 
         from modelight.client import Client
@@ -100,7 +108,6 @@ class _Offscreen:
         from modelight.widgets.theme import ThemeFollower
         from modelight.window import Window
 
-        qInstallMessageHandler(_say_what_matters)
         self._application = QApplication.instance() or QApplication([sys.argv[0]])
         assert isinstance(self._application, QApplication)
         self._folder = tempfile.TemporaryDirectory()

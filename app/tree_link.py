@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QSignalBlocker
 
 from modelight.pages import Pages
 from modelight.present.selection import Selected, selection
 from modelight.present.tree import tree_rows, tree_shapes, tree_states
 from modelight.protocol import Frame, Opened, RowState
 from modelight.session import Session
-from modelight.widgets.lamp import LampState
 from modelight.widgets.tree_pane import TreePane
 
 
@@ -37,14 +36,15 @@ class TreeLink(QObject):
 
     def _on_opening(self, spec: str) -> None:
         self._pane.tree.set_empty_text(self.tr("Opening {spec}").format(spec=spec))
-        self._pane.tree.set_rows([], [])
+        with QSignalBlocker(self._pane.tree):  # the selection is the person's; it comes back with the rows
+            self._pane.tree.set_rows([], [])
         self._pane.selection.set_selection(None)
 
     def _on_opened(self, opened: Opened) -> None:
         states = tree_states(opened.states, opened.rows)
         rows = tree_rows(opened.rows, opened.name)
-        self._pane.tree.set_rows(rows, [states[index] for index in range(len(rows))])
         wanted = self._session.setup.selection if self._session.setup is not None else ""
+        self._pane.tree.set_rows(rows, [states[index] for index in range(len(rows))])
         known = any(row.path == wanted for row in opened.rows)
         self._pane.tree.select(wanted if known else "")
 
@@ -74,22 +74,10 @@ class TreeLink(QObject):
             self._session.states[index],
             model.name,
             setup.grad_mode,
-            self._lamp(path),
+            self._pane.tree.lamp(path),
             self._pages.seen.history.newest,
         )
         self._pane.selection.set_selection(selection(chosen))
-
-    def _lamp(self, path: str) -> LampState:
-        assert self._session.model is not None
-        below = f"{path}." if path else ""
-        flags = {
-            state.training
-            for row, state in zip(self._session.model.rows, self._session.states, strict=True)
-            if row.path == path or row.path.startswith(below)
-        } - {None}
-        if len(flags) == 2:
-            return "mixed"
-        return "train" if True in flags else "eval" if False in flags else "none"
 
     def _on_type(self, type_name: str, training: bool) -> None:
         if self._session.model is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QHideEvent
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QHideEvent, QResizeEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from modelight.actions import Actions
@@ -82,6 +82,8 @@ class Window(QMainWindow):
         column.addWidget(_line())
         column.addWidget(self.status)
         self.setCentralWidget(body)
+        self.messages.progress.setParent(body)
+        self.messages.progress.hide()
         self.setAcceptDrops(True)
 
     def _connect(self, follower: ThemeFollower) -> None:
@@ -180,6 +182,12 @@ class Window(QMainWindow):
         self._settings.set_layout("panes", self.splitter.saveState())
         self._session.close()
         super().closeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        body, strip = self.centralWidget(), self.messages.progress
+        height = strip.sizeHint().height()
+        strip.setGeometry(0, body.height() - self.status.height() - height, body.width(), height)
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._session.cycle.set_live(False)

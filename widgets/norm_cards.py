@@ -168,7 +168,7 @@ class CardScroll(QScrollArea):
         """Take the height that the cards need."""
         rows = self._cards.rows()
         shown = rows if rows <= 2 else 2.35
-        self.setFixedHeight(round(shown * (HEIGHT + GAP)) - (GAP if rows <= 2 else 0))
+        self.setFixedHeight(max(0, round(shown * (HEIGHT + GAP)) - (GAP if rows <= 2 else 0)))
 
     def show_selected(self) -> None:
         """Scroll to the selected card."""

@@ -103,9 +103,7 @@ class Server:
         return p.Done(id=command.id)
 
     def _open(self, command: p.Open) -> p.Event:
-        model = opening.open_model(
-            command, progress=self._progress(command), should_stop=self._should_stop(command)
-        )
+        model = opening.open_model(command, progress=self._progress(command), should_stop=self._should_stop(command))
         self._model, self._rows, self._directory = model, Rows(model.module), command.directory
         self._inputs, self._info = model.example if model.example is not None else (None, None)
         self._baseline = None
@@ -171,9 +169,7 @@ class Server:
     def _set_parameters(self, command: p.SetParameters) -> p.Event:
         return self._change_parameters(command, lambda module: modes.set_parameters(module, command.requires_grad))
 
-    def _change_parameters(
-        self, command: p.Command, action: Callable[[torch.nn.Module], dict[str, bool]]
-    ) -> p.Event:
+    def _change_parameters(self, command: p.Command, action: Callable[[torch.nn.Module], dict[str, bool]]) -> p.Event:
         model, rows = self._opened()
         states = rows.states()
         before = action(model.module)
