@@ -299,6 +299,22 @@ def test_mutated_files_always_end_in_a_state_dict_or_a_sentence(tmp_path: Path, 
         _read_or_sentence(lambda file=renamed: tensorfiles.read(FromFile(str(file)), "", []))  # type: ignore[misc]
 
 
+@settings(MUTATIONS)
+@given(data=st.data())
+def test_mutated_pickles_in_sound_zips_end_the_same_way(tmp_path: Path, data: st.DataObject) -> None:
+    """The checksums of the zip fit, so that the pickle itself is what is read."""
+    with zipfile.ZipFile(_good(tmp_path, "zip")) as archive:
+        entries = {entry.filename: bytearray(archive.read(entry)) for entry in archive.infolist()}
+    pickled = next(content for name, content in entries.items() if name.endswith("data.pkl"))
+    for _ in range(data.draw(st.integers(1, 3))):
+        _mutate(pickled, data)
+    path = tmp_path / "mutated.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, bytes(content))
+    _read_or_sentence(lambda: checkpoint.load_into(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), path))
+
+
 def _mutate(whole: bytearray, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, max(0, len(whole) - 1)))
     kind = data.draw(st.sampled_from(["flip", "cut", "insert", "repeat"]))
