@@ -41,7 +41,8 @@ ImageStd = Annotated[str, typer.Option(help="Deviation that pictures are divided
 Channels = Annotated[int, typer.Option(min=1, max=4, help="Channels that pictures are converted to.")]
 Theme = Annotated[Literal["light", "dark"], typer.Option(help="Look of the window.")]
 PageName = Annotated[
-    Literal["output", "dropout", "statistics", "layers", "console"], typer.Option("--page", help="Page to show.")
+    Literal["output", "dropout", "statistics", "layers", "compare", "console"],
+    typer.Option("--page", help="Page to show."),
 ]
 
 

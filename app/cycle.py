@@ -25,6 +25,8 @@ AUTOMATIC_MS = 2000
 """A model whose single run takes longer is run only when asked to."""
 EXPERIMENT_RUNS = 100
 """About how many runs of the whole input the experiments need."""
+COMPARE_RUNS = 8 * REPEATS
+"""About how many runs a comparison needs, its flips aside."""
 FRAME_MS = 33
 """A live view is repainted no more often than this."""
 PATIENCE_MS = 2000
@@ -42,6 +44,8 @@ class Cycle(QObject):
     """:class:`protocol.SameAnswer`"""
     findings = Signal(object)
     """List of :class:`protocol.Finding`, or None: nobody has looked yet in this state."""
+    compared = Signal(object)
+    """:class:`protocol.Compared`"""
     restarted = Signal()
     """The state has changed: what was shown belongs to the state before."""
     busy_changed = Signal(bool)
@@ -127,6 +131,17 @@ class Cycle(QObject):
         if not self.busy and self._session.input is not None:
             self._steps = [self._ask_findings]
             self._advance()
+
+    def compare(self) -> None:
+        """*Compare*: train and eval under each grad mode, and every mode-sensitive module flipped by itself."""
+        if self._session.input is not None:
+            self.interrupt()
+            self._steps = [self._ask_compare]
+            self._advance()
+
+    def may_compare_unasked(self) -> bool:
+        """Whether a comparison is cheap, and nothing else is under way."""
+        return not self.busy and not self.live and not self.stale and self._affordable(COMPARE_RUNS)
 
     def interrupt(self) -> None:
         """Give up what is under way; its answers are not waited for."""
@@ -217,6 +232,13 @@ class Cycle(QObject):
             keep_updates=setup.keep_updates,
         )
 
+    def _ask_compare(self) -> p.Command:
+        setup = self._session.setup
+        assert setup is not None
+        return p.AskCompare(
+            id=self._session.new_id(), seed=setup.seed, batch=setup.batch, runs=REPEATS, grad_mode=setup.grad_mode
+        )
+
     def _affordable(self, runs: int) -> bool:
         return self.run_ms is not None and self.run_ms * runs < 5 * BURST_MS
 
@@ -249,6 +271,8 @@ class Cycle(QObject):
 
     def _show(self, event: p.Event) -> None:
         if isinstance(event, p.Frame):
+            if event.ledger.kept:
+                self._session.tensors_changed.emit()
             if event.repeats == 1:
                 self.run_ms = event.milliseconds * max(1, event.forwards)
             if event.force is not None:
@@ -261,6 +285,8 @@ class Cycle(QObject):
         elif isinstance(event, p.FindingsReady):
             self.looked = True
             self.findings.emit(event.findings)
+        elif isinstance(event, p.Compared):
+            self.compared.emit(event)
 
     def _on_failure(self, command_id: int) -> Callable[[p.Failure], bool]:
         def fail(failure: p.Failure) -> bool:

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from modelight import protocol as p
 from modelight.session import Session
-from modelight.views import DropoutView, LayersView, OutputView, Seen, StatisticsView, View
+from modelight.views import CompareView, DropoutView, LayersView, OutputView, Seen, StatisticsView, View
 from modelight.widgets.console import Console
 from modelight.widgets.tabs import PageTabs
 
@@ -31,6 +31,7 @@ class Pages(QWidget):
             "dropout": lambda: DropoutView(session, self.seen),
             "statistics": lambda: StatisticsView(session, self.seen),
             "layers": self._make_layers,
+            "compare": lambda: CompareView(session, self.seen),
         }
         self.console = Console()
         self.tabs = PageTabs()
@@ -46,6 +47,7 @@ class Pages(QWidget):
             "dropout": self.tr("Dropout"),
             "statistics": self.tr("Statistics"),
             "layers": self.tr("Layers"),
+            "compare": self.tr("Compare"),
             "console": self.tr("Console"),
         }
         for name, title in titles.items():
@@ -67,14 +69,17 @@ class Pages(QWidget):
         self._due.timeout.connect(self.refresh)
         self.tabs.currentChanged.connect(self._on_tab)
         session.console.connect(self.console.append)
-        session.opening.connect(lambda _: self._forget(history.clear))
-        session.opened.connect(lambda _: self._forget(history.clear))
-        session.input_changed.connect(lambda _: self._forget(history.clear))
+        for emptied in (session.opening, session.opened, session.input_changed):
+            emptied.connect(lambda _: self._forget(history.clear))
+        for emptied in (session.opening, session.opened):
+            emptied.connect(lambda _: self._forget_comparison())
         session.states_changed.connect(lambda _: self._forget(history.flags_changed))
         cycle.restarted.connect(lambda: self._forget(None))
         cycle.frame.connect(self._on_frame)
         cycle.contrast.connect(self._on_frame)
         cycle.same.connect(self._on_same)
+        cycle.compared.connect(self._on_compared)
+        session.tensors_changed.connect(self._outdate)
         cycle.settled.connect(self._due.start)
 
     def page(self) -> str:
@@ -159,6 +164,16 @@ class Pages(QWidget):
         self.seen.same = None
         if forget is not None:
             forget()
+
+    def _forget_comparison(self) -> None:
+        self.seen.compared, self.seen.outdated = None, False
+
+    def _outdate(self) -> None:
+        self.seen.outdated = self.seen.compared is not None
+
+    def _on_compared(self, compared: p.Compared) -> None:
+        self.seen.compared, self.seen.outdated = compared, False
+        self._due.start()
 
     def _on_frame(self, frame: p.Frame) -> None:
         self.seen.history.add(frame)

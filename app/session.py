@@ -41,6 +41,8 @@ class Session(QObject):
     """Grad mode, batch, seed, keep updates or live are no longer what they were."""
     progress = Signal(str, object)
     """What is being done, and the fraction or None; an empty text: nothing any more."""
+    tensors_changed = Signal()
+    """Weights, buffers, input, batch or seed are no longer what they were: more than a flag or the grad mode."""
     restored = Signal()
     """Parameters and buffers are those of the checkpoint again."""
     python_ready = Signal(str)
@@ -256,6 +258,11 @@ class Session(QObject):
         self.undo.push(Change(self.tr("Grad mode"), self.setup.grad_mode, mode, self._write_grad_mode))
         self._write_grad_mode(mode)
 
+    def go_to(self, training: bool, grad_mode: p.GradMode) -> None:
+        """Every module to one mode, under one grad mode."""
+        self.set_grad_mode(grad_mode)
+        self.set_mode("", training)
+
     def _write_grad_mode(self, mode: p.GradMode) -> None:
         self._set(grad_mode=mode)
 
@@ -275,6 +282,8 @@ class Session(QObject):
         updated = replace(self.setup, **values)  # type: ignore[arg-type]
         if updated == self.setup:
             return
+        if (updated.batch, updated.seed) != (self.setup.batch, self.setup.seed):
+            self.tensors_changed.emit()
         self.setup = updated
         self.settings_changed.emit()
         if self.model is not None:
@@ -296,6 +305,7 @@ class Session(QObject):
             assert isinstance(event, p.InputReady) and self.setup is not None
             self.input = event.input
             self.setup.sources = list(event.input.sources)
+            self.tensors_changed.emit()
             self.input_changed.emit(event.input)
             self._ready()
 
@@ -305,6 +315,7 @@ class Session(QObject):
         """Put parameters and buffers back to what was loaded, after kept updates."""
         self._write(p.RestoreCheckpoint(id=self.new_id()))
         self.restored.emit()
+        self.tensors_changed.emit()
 
     def ask_python(self) -> None:
         """Ask for the lines that reproduce the flags; ``python_ready`` brings them."""

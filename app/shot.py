@@ -41,12 +41,12 @@ def demo_setup() -> Setup:
 
 def take(shot: Shot) -> int:
     """Render and save; returns 0, or 1 where the model could not be opened or run (the picture then shows why)."""
-    _hush()
+    hush()
     with Offscreen(shot.size, shot.theme) as stage:
         ok = stage.open(shot.setup)
         if ok and shot.preset:
             ok = stage.preset(shot.preset)
-        stage.window.show_page(shot.page)
+        stage.show_page(shot.page)
         ok = stage.save(shot.output) and ok
     for problem in stage.problems:
         print(problem, file=sys.stderr)  # noqa: T201
@@ -58,7 +58,7 @@ def demo_report(output: Path) -> int:
     """``make run`` without a display: the incident, its cure and what hides it in words; the window as a PNG."""
     from modelight.report import Report
 
-    _hush()
+    hush()
     with Offscreen((1440, 900), "light") as stage:
         report = Report(stage.session)
         ok = stage.open(demo_setup())
@@ -74,7 +74,7 @@ def demo_report(output: Path) -> int:
     return 0 if ok else 1
 
 
-def _hush() -> None:
+def hush() -> None:
     from PySide6.QtCore import qInstallMessageHandler
 
     qInstallMessageHandler(_say_what_matters)
@@ -129,15 +129,22 @@ class Offscreen:
     def open(self, setup: Setup) -> bool:
         """Open, run and look for findings, also where the model is so slow that a window would ask first."""
         cycle = self.session.cycle
-        if not self._settle(lambda: self.session.open(setup)):
+        if not self.settle(lambda: self.session.open(setup)):
             return False
-        return (not cycle.stale or self._settle(cycle.begin)) and (cycle.looked or self._settle(cycle.look))
+        return (not cycle.stale or self.settle(cycle.begin)) and (cycle.looked or self.settle(cycle.look))
 
     def preset(self, name: str) -> bool:
-        return self._settle(lambda: self.session.preset(name))
+        return self.settle(lambda: self.session.preset(name))
 
     def batch(self, size: int) -> bool:
-        return self._settle(lambda: self.session.set_batch(size))
+        return self.settle(lambda: self.session.set_batch(size))
+
+    def show_page(self, name: str) -> bool:
+        """Open a page; the comparison is made if it has not been."""
+        self.window.show_page(name)
+        if name != "compare" or self.window.pages.seen.compared is not None:
+            return True
+        return self.settle(self.session.cycle.compare)
 
     def save(self, output: Path) -> bool:
         """Grab the window once it has laid itself out; what is made when first painted is there at the second grab."""
@@ -146,7 +153,7 @@ class Offscreen:
             picture = self.window.grab()
         return picture.save(str(output))
 
-    def _settle(self, action: object) -> bool:
+    def settle(self, action: object) -> bool:
         """Do something and wait until all that follows from it is computed, or has failed."""
         from PySide6.QtCore import QEventLoop, QTimer
 

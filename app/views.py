@@ -22,6 +22,9 @@ class Seen:
 
     history: RunHistory = field(default_factory=RunHistory)
     same: p.SameAnswer | None = None
+    compared: p.Compared | None = None
+    outdated: bool = False
+    """Weights, input, batch or seed are no longer those of the comparison."""
 
 
 class View(Protocol):
@@ -157,6 +160,49 @@ class LayersView:
     def point_at(self, path: str) -> None:
         """Scroll to a module."""
         self.widget.select(path)
+
+    def retheme(self) -> None:
+        self.widget.retheme()
+
+
+class CompareView:
+    """Train and eval under each grad mode, and what moves the output most."""
+
+    def __init__(self, session: Session, seen: Seen) -> None:
+        from modelight.widgets.compare_page import ComparePage
+
+        self._session, self._seen = session, seen
+        self.widget = ComparePage()
+        self.widget.clear()
+        self.widget.compare_requested.connect(session.cycle.compare)
+        self.widget.state_requested.connect(session.go_to)
+        self.widget.mode_requested.connect(lambda path, training: session.set_mode(path, training, recursive=False))
+        session.progress.connect(self.widget.set_progress)
+
+    def refresh(self) -> bool:
+        from modelight.present.compare import compare_data
+
+        model, info, setup = self._session.model, self._session.input, self._session.setup
+        if model is None or info is None or setup is None:
+            return False
+        data = compare_data(
+            self._seen.compared,
+            info,
+            flags_by_row(self._session),
+            setup.grad_mode,
+            classes=model.classes,
+            outdated=self._seen.outdated,
+        )
+        if data is None:
+            self.widget.clear()
+            if self._session.cycle.may_compare_unasked():
+                self._session.cycle.compare()
+        else:
+            self.widget.set_data(data)
+        return True
+
+    def point_at(self, path: str) -> None:
+        """The page is about the whole model."""
 
     def retheme(self) -> None:
         self.widget.retheme()

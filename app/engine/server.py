@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from modelight import protocol as p
 from modelight.engine import as_python, experiments, findings, modes, runner
 from modelight.engine.api import Snapshot, snapshot
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
+from modelight.engine.experiments import matrix
 from modelight.engine.failures import failure
 from modelight.engine.inbox import Inbox
+from modelight.engine.inspect import handlers
 from modelight.engine.loading import checkpoint, inputs, opening
 from modelight.engine.rows import Rows
 
@@ -55,6 +58,9 @@ class Server:
             p.Run: self._run,
             p.AskSame: self._same,
             p.AskFindings: self._findings,
+            p.AskCompare: self._compare,
+            p.Inspect: self._inspect,
+            p.InspectTensor: self._inspect_tensor,
             p.RestoreCheckpoint: self._restore,
             p.AskPython: self._python,
         }
@@ -219,6 +225,30 @@ class Server:
             progress=self._progress(command),
         )
         return p.FindingsReady(id=command.id, findings=found)
+
+    def _compare(self, command: p.AskCompare) -> p.Event:
+        model, rows = self._opened()
+        batches, info = self._fed()
+        compared = matrix.compare(
+            model.module,
+            batches,
+            rows,
+            seed=command.seed,
+            batch=command.batch,
+            runs=command.runs,
+            grad_mode=command.grad_mode,
+            info=info,
+            classes=model.classes,
+            should_stop=self._should_stop(command),
+            progress=self._progress(command),
+        )
+        return replace(compared, id=command.id)
+
+    def _inspect(self, command: p.Inspect) -> p.Event:
+        return handlers.handle(command, progress=self._progress(command), should_stop=self._should_stop(command))
+
+    def _inspect_tensor(self, command: p.InspectTensor) -> p.Event:
+        return handlers.handle_tensor(command, progress=self._progress(command), should_stop=self._should_stop(command))
 
     def _restore(self, command: p.RestoreCheckpoint) -> p.Event:
         _, rows = self._opened()
