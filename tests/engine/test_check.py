@@ -38,7 +38,7 @@ def test_a_cure_that_does_not_help_is_not_called_one(monkeypatch: pytest.MonkeyP
     from modelight.engine.findings import inputs as rule
 
     real = rule.set_eval
-    monkeypatch.setattr(rule, "set_eval", lambda paths: real(["drop"] if list(paths) == [""] else paths))
+    monkeypatch.setattr(rule, "set_eval", lambda rows, paths: real(rows, ["drop"]))
     report = check(digits(), digits_cnn.example_input())
     assert [one.cured for one in report.checked if one.finding.id == "ML101"] == [False]
     assert "Tried: with this, the finding is still there." in report.text()

@@ -48,6 +48,33 @@ def test_layers_in_train_use_the_batch_and_would_move_buffers() -> None:
     assert torch.equal(before, held)
 
 
+def python_of(model: nn.Module) -> list[str]:
+    return found("ML110", look(model, signal())).remedies[0].python
+
+
+def test_the_cure_is_told_by_path_or_by_class() -> None:
+    one = nn.Sequential(nn.BatchNorm1d(3))
+    assert python_of(one) == ['model.get_submodule("0").eval()']
+    two = nn.Sequential(*[nn.BatchNorm1d(3) for _ in range(2)])
+    assert python_of(two) == ['for path in ("0", "1"):', "    model.get_submodule(path).eval()"]
+    many = nn.Sequential(*[nn.BatchNorm1d(3) for _ in range(5)])
+    by_class = ["for module in model.modules():", "    if isinstance(module, nn.BatchNorm1d):", "        module.eval()"]
+    assert python_of(many) == by_class
+    many[2].eval()
+    assert python_of(many) == by_class
+
+
+def test_the_cure_by_class_would_reach_no_other_module() -> None:
+    class Own(nn.BatchNorm1d):
+        pass
+
+    model = nn.Sequential(*[nn.BatchNorm1d(3) for _ in range(5)], Own(3))
+    assert python_of(model)[0].startswith("for path in ")
+    unused = nn.Sequential(*[nn.BatchNorm1d(3) for _ in range(5)])
+    unused[0].spare = nn.BatchNorm1d(3)
+    assert python_of(unused)[0].startswith("for path in ")
+
+
 def test_a_layer_without_buffers_moves_none() -> None:
     model = nn.Sequential(nn.Conv1d(3, 4, 3), nn.BatchNorm1d(4, momentum=0.0))
     norm(model, "1").track_running_stats = False

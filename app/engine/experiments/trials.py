@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from modelight.engine import flag, outputs, rng
+from modelight.engine import flag, forward, outputs, rng
 from modelight.engine.batches import Batch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
 from modelight.engine.guard import leave_no_trace
@@ -25,12 +24,6 @@ Flags = Mapping[str, bool]
 
 Heard = Callable[[int, nn.Module, Any, Any], None]
 """Called after each module's forward with its first row, itself, its positional arguments and what it returned."""
-
-_GRAD_MODES: dict[GradMode, Callable[[], AbstractContextManager[object]]] = {
-    "enabled": torch.enable_grad,
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-}
 
 
 @dataclass
@@ -63,7 +56,7 @@ class Trials:
         with leave_no_trace(self.model):
             _write(self.rows, flags or {})
             rng.seed(seed)
-            with _GRAD_MODES[self.grad_mode](), probes:
+            with forward.grad_mode(self.grad_mode), probes:
                 output = self._call(batch, probes)
             named = [(name, tensor.detach().cpu().clone()) for name, tensor in outputs.fields(output)]
         self.seconds = time.perf_counter() - started

@@ -76,7 +76,7 @@ def _finding(evidence: Evidence, same: SameAnswer, alone: Floats, company: Float
         "module": None if module is None else module or "model",
         "say": [f"ML150.{reading}"] if module is None else [f"ML150.{reading}", "ML150.where"],
     }
-    return Finding("ML150", "warning", module, values, remedies=[set_eval(blamed)] if blamed else [])
+    return Finding("ML150", "warning", module, values, remedies=[set_eval(evidence.rows, blamed)] if blamed else [])
 
 
 def _who(evidence: Evidence) -> tuple[str | None, list[str]]:

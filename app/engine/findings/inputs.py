@@ -18,8 +18,8 @@ STILL = 0.1
 """Answers ignore the input where real inputs move them less than this share of what they do in eval."""
 DEAD = 1e-3
 """Deviation over inputs, relative to the answers' size, below which eval does not move either: nothing was lost."""
-CULPRITS = 24
-"""Norm layers flipped one by one, at most."""
+CULPRITS = 8
+"""Norm layers flipped one by one, at most: the last ones before the inputs stop differing."""
 RECOVERED = 0.25
 """A layer is named as the cause if it alone, flipped, brings back this share of the spread in eval."""
 
@@ -56,14 +56,14 @@ def ignores_input(evidence: Evidence) -> Iterator[Finding]:
         samples=real,
         should_stop=evidence.should_stop,
     )
-    culprit, share = _culprit(evidence, probable)
+    culprit, share = _culprit(evidence, curve, probable)
     yield _finding(evidence, now, flipped, probable, curve, culprit, share)
 
 
-def _culprit(evidence: Evidence, probable: bool) -> tuple[str | None, float]:
+def _culprit(evidence: Evidence, curve: Curve | None, probable: bool) -> tuple[str | None, float]:
     """The norm layer that, alone in eval, brings most of the difference to eval back, and how much of it."""
-    candidates = [norm.row for norm in evidence.batch_norms]
-    if not candidates or len(candidates) > CULPRITS:
+    candidates = _upstream(evidence, curve)
+    if not candidates:
         return None, 0.0
     try:
         found = experiments.flips(
@@ -87,6 +87,14 @@ def _culprit(evidence: Evidence, probable: bool) -> tuple[str | None, float]:
     if first.spread < RECOVERED * found.eval_spread or found.whole == 0:
         return None, 0.0
     return first.path, min(1.0, first.alone / found.whole)
+
+
+def _upstream(evidence: Evidence, curve: Curve | None) -> list[int]:
+    """Norm layers that used the batch and ran before the inputs stopped differing, in order."""
+    norms = [norm.row for norm in evidence.batch_norms]
+    if curve is not None and curve.collapse is not None:
+        norms = [row for row in curve.rows[: curve.collapse + 1] if row in norms]
+    return norms[-CULPRITS:]
 
 
 def _finding(
@@ -120,9 +128,9 @@ def _finding(
         "culprit_share": share if culprit is not None else None,
     }
     values["say"] = _lines(values)
-    remedies: list[Remedy] = [set_eval([""])]
+    remedies: list[Remedy] = [set_eval(evidence.rows, [""])]
     if culprit is not None and share >= 0.5:
-        remedies.append(set_eval([culprit]))
+        remedies.append(set_eval(evidence.rows, [culprit]))
     return Finding("ML101", "critical", collapse if collapse is not None else culprit, values, curve, remedies)
 
 

@@ -40,7 +40,7 @@ def batch_statistics(evidence: Evidence) -> Iterator[Finding]:
         "title": "ML110.title.one" if len(norms) == 1 else "ML110.title",
         "say": [f"ML110.{moves}.one" if len(moved) == 1 else f"ML110.{moves}"],
     }
-    yield Finding("ML110", "warning", paths[0], values, remedies=[set_eval(paths, "freeze-statistics")])
+    yield Finding("ML110", "warning", paths[0], values, remedies=[set_eval(evidence.rows, paths, "freeze-statistics")])
 
 
 def frozen_but_moving(evidence: Evidence) -> Iterator[Finding]:
@@ -57,7 +57,9 @@ def frozen_but_moving(evidence: Evidence) -> Iterator[Finding]:
         "first": frozen[0],
         "title": "ML111.title.one" if len(frozen) == 1 else "ML111.title",
     }
-    yield Finding("ML111", "warning", frozen[0], values, remedies=[set_eval(frozen, "freeze-statistics")])
+    yield Finding(
+        "ML111", "warning", frozen[0], values, remedies=[set_eval(evidence.rows, frozen, "freeze-statistics")]
+    )
 
 
 def _is_frozen(evidence: Evidence, norm: NormCapture) -> bool:
@@ -192,7 +194,7 @@ def needs_more_values(evidence: Evidence) -> Iterator[Finding]:
         "samples": evidence.inputs.samples,
         "error": str(cause),
     }
-    yield Finding("ML170", "critical", module, values, remedies=[set_eval(paths or [module])])
+    yield Finding("ML170", "critical", module, values, remedies=[set_eval(evidence.rows, paths or [module])])
 
 
 def _in_train(evidence: Evidence) -> list[str]:

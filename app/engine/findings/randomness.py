@@ -38,7 +38,7 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
     seen = number if total else f"{number}.unseen"
     values["title"] = f"ML120.title.{number}"
     values["say"] = [f"ML120.{seen}"]
-    yield Finding("ML120", "warning", paths[0], values, remedies=[set_eval(paths)])
+    yield Finding("ML120", "warning", paths[0], values, remedies=[set_eval(evidence.rows, paths)])
 
 
 def following(evidence: Evidence, frame: Frame) -> list[DropoutCapture]:

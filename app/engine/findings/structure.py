@@ -16,7 +16,7 @@ from modelight.engine.findings import randomness
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import named
 from modelight.engine.hidden import Hidden
-from modelight.protocol import Clause, Finding, Remedy, Value
+from modelight.protocol import Clause, Finding, Remedy, Row, Value
 
 
 def gradients(evidence: Evidence) -> Iterator[Finding]:
@@ -74,8 +74,7 @@ def overridden_train(evidence: Evidence) -> Iterator[Finding]:
     found: dict[str, list[int]] = {}
     for index, module in enumerate(evidence.rows.modules):
         if keeps_mode(type(module)):
-            source = _overrides(evidence.rows.rows[index].notes)
-            found.setdefault(str(source[0].values["source"]) if source else "–", []).append(index)
+            found.setdefault(_source(evidence.rows.rows[index]), []).append(index)
     for source, rows in found.items():
         row = evidence.rows.rows[rows[0]]
         values: dict[str, Value] = {"type": row.type, "source": source, "modules": len(rows), "first": row.path}
@@ -101,6 +100,11 @@ def keeps_mode(kind: type[nn.Module]) -> bool:
     return not arguments & {name for name in loaded if isinstance(name, str)}
 
 
+def _source(row: Row) -> str:
+    """``file:line`` of the first override."""
+    return next((str(clause.values["source"]) for clause in _overrides(row.notes)), "–")
+
+
 def _overrides(notes: list[Clause]) -> list[Clause]:
     return [clause for clause in notes if clause.id in ("overrides-train", "overrides-eval")]
 
@@ -119,7 +123,7 @@ def asked_for_eval(evidence: Evidence) -> Iterator[Finding]:
             values: dict[str, Value] = {
                 "module": row.path or "model",
                 "type": row.type,
-                "source": _overrides(row.notes)[0].values["source"],
+                "source": _source(row),
                 "count": len(below),
                 "first": below[0],
             }
