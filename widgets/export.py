@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QAction, QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+from PySide6.QtWidgets import QFileDialog, QGraphicsView, QMenu, QMessageBox, QWidget
 
 from modelight.widgets import paint
 
@@ -35,7 +35,7 @@ def write_png(widget: QWidget, path: Path) -> None:
     picture = QPixmap(widget.size() * SCALE)
     picture.setDevicePixelRatio(SCALE)
     picture.fill(paint.color("surface"))
-    widget.render(picture)
+    QWidget.render(widget, picture)  # QGraphicsView hides it behind one of another meaning
     if not picture.save(str(path), "PNG"):
         raise OSError(f"{path} cannot be written.")
 
@@ -55,9 +55,14 @@ def write_svg(widget: QWidget, path: Path, title: str = "") -> None:
     generator.setResolution(96)
     generator.setTitle(title)
     painter = QPainter(generator)
-    painter.fillRect(widget.rect(), paint.color("surface"))
-    widget.render(painter, QPoint(0, 0))
-    painter.end()
+    try:
+        painter.fillRect(widget.rect(), paint.color("surface"))
+        if isinstance(widget, QGraphicsView):
+            widget.render(painter, QRectF(widget.rect()), widget.rect())
+        else:
+            QWidget.render(widget, painter, QPoint(0, 0))
+    finally:
+        painter.end()
 
 
 def write_csv(table: Table, path: Path) -> None:

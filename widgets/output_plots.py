@@ -54,12 +54,20 @@ class SamplePlot(Plot):
         ends = bars.heights + np.where(below, -1, 1) * np.nan_to_num(bars.spread)
         self.figures.set_data(x, ends, figures(bars.heights, bars.spread, data.bounded), below)
         self.captions.set_data(x, bars.captions, bars.thumbnails)
-        self.captions.getViewBox().setFixedHeight(CAPTIONS_ONLY if bars.thumbnails is None else HEIGHT)
+        self.set_strip_height(self.captions, CAPTIONS_ONLY if bars.thumbnails is None else HEIGHT)
         self._hold(data, x)
 
     def _hold(self, data: OutputData, x: Floats) -> None:
         across = (-0.55, float(x[-1]) + 0.55) if len(x) else (0.0, 1.0)
-        scope = (data.view, data.choice.field, data.choice.reading, data.choice.column, data.choice.sample, len(x))
+        scope = (
+            data.view,
+            data.choice.field,
+            data.choice.reading,
+            data.choice.column,
+            data.choice.sample,
+            data.columns,
+            len(x),
+        )
         if data.bounded and not _all_small(data):
             self.left.set_ticks([(0.0, "0"), (0.25, ""), (0.5, "0.5"), (0.75, ""), (1.0, "1")])
             self.hold(across, (-0.004, 1.08), scope)

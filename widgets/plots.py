@@ -93,6 +93,13 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         self._marks.append(mark)
         return mark
 
+    def set_strip_height(self, mark: Mark, height: int) -> None:
+        """Another height for the strip that ``mark`` is on, at once: a picture may be taken before the next event."""
+        view = mark.getViewBox()
+        if view.maximumHeight() != height:
+            view.setFixedHeight(height)
+            self.plotItem.layout.activate()
+
     def hold(self, x: Range, y: Range, scope: object) -> None:
         """Show at least these ranges. While ``scope`` (what is plotted) stays the same they only grow, so that a flip
         never rescales away what it changed; *Reset axes* fits them to the present data."""

@@ -73,7 +73,7 @@ class ChannelPlot(Plot):
         few = max(len(part) for part in parts) <= FEW
         rows = list(zip(parts, ("train_mark", "eval_mark", "text"), strict=True)) if few else []
         self.rug.set_data(rows)
-        self.rug.getViewBox().setFixedHeight(3 * RUG + 6 if few else 4)
+        self.set_strip_height(self.rug, 3 * RUG + 6 if few else 4)
         top = max(1.0, max(float(height.max(initial=0.0)) for height in heights))
         step = max(1.0, round_step(top, 4))
         self.left.set_ticks([(step * index, f"{step * index:g}") for index in range(math.ceil(top / step) + 1)])

@@ -36,9 +36,8 @@ class RunHistory:
             self._aside[mode_of(frame)] = [frame]
             return
         if self._frames and _conditions(frame) != _conditions(self._frames[-1]):
-            if _outside(frame) != _outside(self._frames[-1]):
-                self._aside.clear()
             self._set_aside()
+        self._aside = {mode: past for mode, past in self._aside.items() if _outside(past[-1]) == _outside(frame)}
         if self._frames and _moved(self._frames[-1]):
             # Kept updates changed the weights or buffers: what came before answers for another model.
             self._frames.clear()
@@ -110,6 +109,7 @@ def _seeds(frame: Frame) -> set[int]:
 
 
 def _outside(frame: Frame) -> tuple[object, ...]:
+    """What has to be the same for runs of two modes to be compared."""
     return frame.batch, frame.samples
 
 

@@ -1,0 +1,97 @@
+"""Where train and eval first part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelight.present.history import RunHistory
+from modelight.present.layers import layers_data
+from modelight.protocol import Clause, ModuleCapture
+from modelight.widgets.layers_data import LayersData
+from tests.app.frames import capture, frame, output, row
+
+ROWS = [
+    row("", "Net", -1),
+    row("conv", "Conv2d"),
+    row("bn", "BatchNorm2d"),
+    row("attn", "Attention"),
+    row("attn.out", "Linear", 3),
+]
+BASE = np.linspace(-1, 1, 200)
+
+
+def captures(
+    shift: float, at: int = 2, base: np.ndarray[tuple[int], np.dtype[np.float64]] = BASE
+) -> list[ModuleCapture]:
+    """Outputs that are moved from row ``at`` on; the root carries the last."""
+    made = [capture(index, BASE + (shift if index >= at or index == 0 else 0.0)) for index in range(4)]
+    return [*made, capture(4, None, calls=0, unseen=Clause("not-called"))]
+
+
+def shown(
+    train: list[ModuleCapture], evaluated: list[ModuleCapture], seed: int = 0, random: bool = False
+) -> LayersData:
+    history = RunHistory()
+    field = output(np.zeros((1, 2, 2)))
+    history.add(frame([field], train=3, eval=0, modules=train, seed=seed, random=random))
+    history.flags_changed()
+    history.add(frame([field], train=0, eval=3, modules=evaluated, random=random))
+    data = layers_data(history, ROWS, "net")
+    assert data is not None
+    return data
+
+
+def parted(data: LayersData) -> list[str]:
+    return [one.path for one in data.rows if one.parts]
+
+
+def test_the_first_layer_is_marked_and_only_it() -> None:
+    data = shown(captures(0.3), captures(0.0))
+    assert (data.mode, data.other_mode) == ("eval", "train")
+    assert parted(data) == ["bn"]
+
+
+def test_a_small_shift_counts_when_the_draws_were_the_same() -> None:
+    assert parted(shown(captures(0.002), captures(0.0))) == ["bn"]
+
+
+def test_a_small_shift_may_be_chance_when_they_were_not() -> None:
+    assert parted(shown(captures(0.002), captures(0.0), seed=5, random=True)) == []
+    assert parted(shown(captures(0.3), captures(0.0), seed=5, random=True)) == ["bn"]
+    assert parted(shown(captures(0.002), captures(0.0), seed=5)) == ["bn"]  # nothing was drawn at all
+
+
+def test_rounding_does_not_count() -> None:
+    assert parted(shown(captures(1e-6), captures(0.0))) == []
+
+
+def test_a_module_whose_children_were_not_called_is_a_layer() -> None:
+    assert parted(shown(captures(0.3, at=3), captures(0.0))) == ["attn"]
+
+
+def test_not_a_number_in_one_mode_parts() -> None:
+    broken = np.append(BASE, np.nan)
+    train = captures(0.0)
+    train[1] = capture(1, broken)
+    assert parted(shown(train, captures(0.0))) == ["conv"]
+
+
+def test_what_was_not_called_says_so() -> None:
+    data = shown(captures(0.0), captures(0.0))
+    blank = data.rows[4]
+    assert (blank.calls, blank.now) == (0, None)
+    assert blank.words
+    assert data.rows[0].name == "net"
+
+
+def test_one_mode_alone() -> None:
+    history = RunHistory()
+    assert layers_data(history, ROWS) is None
+    history.add(frame([output(np.zeros((1, 2, 2)))], modules=captures(0.0)))
+    data = layers_data(history, ROWS)
+    assert data is not None
+    assert data.other_mode is None
+    assert parted(data) == []
+    now = data.rows[1].now
+    assert now is not None and now.mean is not None and now.std is not None
+    assert (round(now.mean, 9), round(now.std, 6)) == (0.0, round(float(BASE.std()), 6))
