@@ -44,7 +44,7 @@ class EvidencePlot(QWidget):
         bottom = self._bottom()
         painter.fillRect(QRectF(0, bottom - 0.5, self._x(len(self._curve.names) - 1), 1), theme.color("edge"))
         if self._curve.collapse is not None:
-            self._paint_collapse(painter, self._x(self._curve.collapse))
+            self._paint_collapse(painter, round(self._x(self._curve.collapse)) + 0.5)
         self._paint_curve(painter, self._curve.eval, "eval_mark")
         self._paint_curve(painter, self._curve.train, "train_mark")
         self._paint_dots(painter)
@@ -81,19 +81,25 @@ class EvidencePlot(QWidget):
                 piece.append(QPointF(self._x(position), self._y(value)))
                 continue
             if piece.count() == 1:
-                painter.drawPoint(piece.at(0))
-            painter.drawPolyline(piece)
+                self._paint_dot(painter, piece.at(0), token)
+            else:
+                painter.drawPolyline(piece)
             piece = QPolygonF()
 
     def _paint_dots(self, painter: QPainter) -> None:
         if self._curve.collapse is None:
             return
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.color("train_mark"))
         for position in range(self._curve.collapse, len(self._curve.train)):
             value = self._curve.train[position]
             if value is not None:
-                painter.drawEllipse(QPointF(self._x(position), self._y(value)), 2.25, 2.25)
+                self._paint_dot(painter, QPointF(self._x(position), self._y(value)), "train_mark")
+
+    def _paint_dot(self, painter: QPainter, center: QPointF, token: str) -> None:
+        painter.save()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color(token))
+        painter.drawEllipse(center, 2.25, 2.25)
+        painter.restore()
 
     def _paint_ends(self, painter: QPainter) -> None:
         ends = [(self._last(self._curve.eval), "eval"), (self._last(self._curve.train), "train")]

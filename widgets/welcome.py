@@ -49,10 +49,11 @@ class _Entry(KeyboardFocus, QPushButton):
         for child in (title, text):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
             self._column.addWidget(child)
-        follow_width(self)
+        if wrap:
+            follow_width(self)
 
     def hasHeightForWidth(self) -> bool:
-        return True
+        return self._column.hasHeightForWidth()
 
     def heightForWidth(self, width: int) -> int:
         below = self._column
