@@ -1,7 +1,8 @@
 """Phrases: findings. See ``modelight.phrases`` for the format.
 
 A finding's values may name its title (``title``) and the sentences of its body (``say``), where one finding is told in
-more than one way; otherwise they are ``ID.title`` and ``ID.body``. Ask :func:`title` and :func:`body`.
+more than one way; otherwise they are ``ID.title`` and ``ID.body``. Figures that matter stand between ``**``, which
+:func:`title` and :func:`body` leave out.
 """
 
 from __future__ import annotations
@@ -13,29 +14,29 @@ PHRASES: dict[str, str] = {
     # --- the input
     "ML101.title": QT_TRANSLATE_NOOP("phrases", "Output ignores the input"),
     "ML101.now.probability": QT_TRANSLATE_NOOP(
-        "phrases", "{inputs:count} inputs all give class {column} at {mean:.2f} ± {std:.2f}."
+        "phrases", "{inputs:count} inputs all give class {column} at **{mean:.2f} ± {std:.2f}**."
     ),
     "ML101.now.probability.noise": QT_TRANSLATE_NOOP(
         "phrases",
-        "{inputs:count} inputs, {noise:count} of them noise, all give class {column} at {mean:.2f} ± {std:.2f}.",
+        "{inputs:count} inputs, {noise:count} of them noise, all give class {column} at **{mean:.2f} ± {std:.2f}**.",
     ),
     "ML101.now.value": QT_TRANSLATE_NOOP(
-        "phrases", "{inputs:count} inputs all give {mean:figure} ± {std:figure} (value {column} of the output)."
+        "phrases", "{inputs:count} inputs all give **{mean:figure} ± {std:figure}** (value {column} of the output)."
     ),
     "ML101.now.value.noise": QT_TRANSLATE_NOOP(
         "phrases",
-        "{inputs:count} inputs, {noise:count} of them noise, all give {mean:figure} ± {std:figure} "
+        "{inputs:count} inputs, {noise:count} of them noise, all give **{mean:figure} ± {std:figure}** "
         "(value {column} of the output).",
     ),
-    "ML101.collapse": QT_TRANSLATE_NOOP("phrases", "They stop differing at {collapse}."),
+    "ML101.collapse": QT_TRANSLATE_NOOP("phrases", "They stop differing at **{collapse}**."),
     "ML101.collapse.alone": QT_TRANSLATE_NOOP(
-        "phrases", "They stop differing at {collapse}: in train, {culprit} normalises a single sample by itself."
+        "phrases", "They stop differing at **{collapse}**: in train, {culprit} normalises a single sample by itself."
     ),
     "ML101.collapse.batch": QT_TRANSLATE_NOOP(
-        "phrases", "They stop differing at {collapse}: in train, {culprit} normalises each batch by itself."
+        "phrases", "They stop differing at **{collapse}**: in train, {culprit} normalises each batch by itself."
     ),
     "ML101.culprit": QT_TRANSLATE_NOOP(
-        "phrases", "Flipping {culprit} alone accounts for {culprit_share:percent} of the difference to eval."
+        "phrases", "Flipping **{culprit}** alone accounts for {culprit_share:percent} of the difference to eval."
     ),
     "ML101.flip.probability": QT_TRANSLATE_NOOP(
         "phrases", "Flipped to eval, the answers run from {eval_low:.2f} to {eval_high:.2f}."
@@ -67,12 +68,12 @@ PHRASES: dict[str, str] = {
     "ML112.body": QT_TRANSLATE_NOOP(
         "phrases",
         "{buffers:count} buffers are not what they were when the model was opened. {furthest} moved furthest, by "
-        "{deviations:figure} of its deviations.",
+        "**{deviations:figure}** of its deviations.",
     ),
     "ML114.title": QT_TRANSLATE_NOOP("phrases", "Inputs do not match the running statistics"),
     "ML114.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "In eval, what reaches {first} lies {median:figure} running deviations from its running mean (median of "
+        "In eval, what reaches {first} lies **{median:figure}** running deviations from its running mean (median of "
         "{channels:count} channels, {samples:count} inputs; at most {largest:figure}). Inputs scaled or shifted "
         "otherwise than in training do this, and so do stale statistics.",
     ),
@@ -105,10 +106,11 @@ PHRASES: dict[str, str] = {
     "ML120.title.many": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on"),
     "ML120.one": QT_TRANSLATE_NOOP(
         "phrases",
-        "{first} drops {observed:percent} of {total:count} values in {runs:count} runs; nominal is {p:percent}.",
+        "{first} drops **{observed:percent}** of {total:count} values in {runs:count} runs; nominal is {p:percent}.",
     ),
     "ML120.many": QT_TRANSLATE_NOOP(
-        "phrases", "They drop {observed:percent} of {total:count} values in {runs:count} runs; the first is {first}."
+        "phrases",
+        "They drop **{observed:percent}** of {total:count} values in {runs:count} runs; the first is {first}.",
     ),
     "ML120.one.unseen": QT_TRANSLATE_NOOP(
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
@@ -191,11 +193,11 @@ PHRASES: dict[str, str] = {
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
     "ML150.probability": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives class {column} at {alone:.2f}; among {mates:count} others, at {company:.2f}.",
+        "The first input alone gives class {column} at **{alone:.2f}**; among {mates:count} others, at **{company:.2f}**.",
     ),
     "ML150.value": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives {alone:figure}; among {mates:count} others, {company:figure} (value {column} of "
+        "The first input alone gives **{alone:figure}**; among {mates:count} others, **{company:figure}** (value {column} of "
         "the output).",
     ),
     "ML150.where": QT_TRANSLATE_NOOP("phrases", "It is {module} that first mixes them."),
@@ -230,4 +232,4 @@ def body(finding: Finding) -> str:
 def _say(id_: str, finding: Finding) -> str:
     from modelight.phrases import phrase
 
-    return phrase(Clause(id_, finding.values))
+    return phrase(Clause(id_, finding.values)).replace("**", "")

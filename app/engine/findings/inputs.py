@@ -125,7 +125,7 @@ def _finding(
         "eval_high": float(after.max()),
         "collapse": collapse,
         "culprit": culprit,
-        "culprit_share": share if culprit is not None else None,
+        "culprit_share": round(share, 2) if culprit is not None else None,
     }
     values["say"] = _lines(values)
     remedies: list[Remedy] = [set_eval(evidence.rows, [""])]
