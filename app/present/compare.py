@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,13 +10,13 @@ from numpy.typing import NDArray
 
 from modelight.phrases import phrase
 from modelight.present.same import ROUNDING
-from modelight.protocol import Cell, Compared, Culprit, InputInfo
-from modelight.widgets.compare_data import Agreement, CellData, CompareData, CulpritData, RowData, Subject
+from modelight.protocol import Array, Cell, Compared, Culprit, InputInfo
+from modelight.widgets.compare_data import Agreement, CellData, CompareData, CulpritData, Move, RowData, Subject
 
 Floats = NDArray[np.float64]
 
-MANY_COLUMNS = 16
-"""Raw values per sample from which on their mean is shown."""
+KEPT = 1024
+"""Values per sample that the engine keeps of a wider output."""
 
 
 def compare_data(
@@ -38,21 +39,22 @@ def compare_data(
     """
     if compared is None:
         return None
-    values = [_values(cell) for cell in compared.cells]
+    values = [_packed(cell.values) for cell in compared.cells]
     subject, column = _subject(compared, values)
-    heights = [_heights(part, subject, column) for part in values]
+    heights = [_column(part, column) for part in values]
+    deviations = [_column(_packed(cell.deviations), column) for cell in compared.cells]
     bounded = compared.measure != "raw"
-    low, high = (0.0, 1.0) if bounded else _range(heights)
+    low, high = (0.0, 1.0) if bounded else _range(heights, deviations)
     names = tuple(info.classes or classes)
     mode = _mode_now(training)
     return CompareData(
         cells=tuple(
-            _cell(cell, part, subject, column, now=cell.training is mode and cell.grad_mode == grad_mode)
-            for cell, part in zip(compared.cells, heights, strict=True)
+            _cell(cell, mean, spread, now=cell.training is mode and cell.grad_mode == grad_mode)
+            for cell, mean, spread in zip(compared.cells, heights, deviations, strict=True)
         ),
         rows=tuple(_row(compared, info, values, flag) for flag in (True, False)),
         subject=subject,
-        column=column,
+        column=column * _step(compared),
         column_name=names[column] if subject == "class" and len(names) == _width(values) else "",
         bounded=bounded,
         low=low,
@@ -85,61 +87,63 @@ def _mode_now(training: Mapping[int, bool | None]) -> bool | None:
 # -------------------------------------------------------------------------------------------------------- the pictures
 
 
-def _values(cell: Cell) -> Floats | None:
-    return None if cell.values is None else cell.values.numpy().astype(np.float64)
+def _packed(array: Array | None) -> Floats | None:
+    return None if array is None else array.numpy().astype(np.float64)
 
 
 def _width(values: Sequence[Floats | None]) -> int:
     return max((part.shape[1] for part in values if part is not None), default=0)
 
 
+def _step(compared: Compared) -> int:
+    """How far apart the values lie that were kept of a wide output (see :attr:`protocol.Cell.values`)."""
+    dims = compared.shape[1:] if compared.per_sample else compared.shape
+    return max(1, -(-math.prod(dims) // KEPT))
+
+
 def _subject(compared: Compared, values: Sequence[Floats | None]) -> tuple[Subject, int]:
-    """What the bars are, and of which column: the one that the mode moves most, else the one that is largest."""
+    """What the bars are, and of which column."""
     width = _width(values)
     if not width:
         return "none", 0
     if width == 1:
         return ("value" if compared.measure == "raw" else "probability"), 0
-    if compared.measure == "raw" and width >= MANY_COLUMNS:
-        return "mean", 0
-    if width == 2 or compared.measure == "raw":
-        return ("column" if compared.measure == "raw" else "class"), 0
-    return "class", _telling_column(values, width)
+    column = 0 if width == 2 else _telling_column(values, width)
+    return ("column" if compared.measure == "raw" else "class"), column
 
 
 def _telling_column(values: Sequence[Floats | None], width: int) -> int:
-    known = [part for part in values if part is not None and part.shape == (len(part), width) and len(part)]
-    known = [np.nan_to_num(part) for part in known if part.shape == known[0].shape]
+    """The one that the mode moves most; where it moves none, the largest."""
+    known = [np.nan_to_num(part) for part in values if part is not None and part.shape[1] == width]
+    known = [part for part in known if part.shape == known[0].shape]
     moves = np.ptp(np.stack(known), axis=0).mean(axis=0)
-    if moves.max() > ROUNDING:
+    if moves.max() > ROUNDING * max(1e-30, float(np.abs(known).max())):
         return int(moves.argmax())
     return int(known[0].mean(axis=0).argmax())
 
 
-def _heights(values: Floats | None, subject: Subject, column: int) -> Floats:
-    if values is None:
-        return np.empty(0)
-    if subject == "mean":
-        return np.asarray(values.mean(axis=1))
-    return np.asarray(values[:, min(column, values.shape[1] - 1)])
+def _column(values: Floats | None, column: int) -> Floats:
+    return np.empty(0) if values is None else np.asarray(values[:, min(column, values.shape[1] - 1)])
 
 
-def _range(heights: Sequence[Floats]) -> tuple[float, float]:
-    values = np.concatenate([np.zeros(1), *heights])
+def _range(heights: Sequence[Floats], deviations: Sequence[Floats]) -> tuple[float, float]:
+    """Holds 0, every bar and every whisker."""
+    ends = [np.zeros(1), *heights]
+    for mean, spread in zip(heights, deviations, strict=True):
+        if len(mean) == len(spread):
+            ends += [mean - spread, mean + spread]
+    values = np.concatenate(ends)
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (0.0, 1.0)
 
 
-def _cell(cell: Cell, heights: Floats, subject: Subject, column: int, *, now: bool) -> CellData:
-    deviations = np.full(len(heights), np.nan)
-    if cell.deviations is not None and subject != "mean":
-        deviations = _heights(cell.deviations.numpy().astype(np.float64), subject, column)
+def _cell(cell: Cell, heights: Floats, deviations: Floats, *, now: bool) -> CellData:
     return CellData(
         training=cell.training,
         grad_mode=cell.grad_mode,
         heights=heights,
-        deviations=deviations,
+        deviations=deviations if len(deviations) == len(heights) else np.full(len(heights), np.nan),
         spread=cell.spread,
         exact=cell.exact,
         milliseconds=cell.milliseconds,
@@ -169,12 +173,12 @@ def _row(compared: Compared, info: InputInfo, values: Sequence[Floats | None], t
 def _right(compared: Compared, values: Floats, info: InputInfo) -> float | None:
     """Share of the labelled samples that are right, by the largest mean; for one probability, by 0.5."""
     labels = info.labels[: compared.samples]
-    known = [(index, label) for index, label in enumerate(labels) if label is not None]
+    known = [index for index, label in enumerate(labels) if label is not None]
     if compared.measure == "raw" or not compared.per_sample or not known or len(labels) != len(values):
         return None
-    answers = values.argmax(axis=1) if values.shape[1] > 1 else (values[:, 0] > 0.5).astype(int)
-    finite = np.isfinite(values).all(axis=1)
-    return sum(bool(finite[index]) and int(answers[index]) == label for index, label in known) / len(known)
+    answers = values.argmax(axis=1) if values.shape[1] > 1 else np.where(values[:, 0] > 0.5, 1, 0)
+    finite = np.asarray(np.isfinite(values).all(axis=1))
+    return sum(bool(finite[index]) and int(answers[index]) == labels[index] for index in known) / len(known)
 
 
 # ----------------------------------------------------------------------------------------------------------- agreement
@@ -197,7 +201,10 @@ def _rows_agree(compared: Compared, values: Sequence[Floats | None]) -> Agreemen
         return "raises"
     if compared.rows_exact:
         return "exact"
-    return _agree(compared.moved, values)
+    found = _agree(compared.moved, values)
+    if found == "differ" and compared.moved is not None and compared.moved <= compared.moved_chance:
+        return "chance"
+    return found
 
 
 def _columns_agree(compared: Compared, values: Sequence[Floats | None]) -> Agreement:
@@ -213,7 +220,7 @@ def _columns_agree(compared: Compared, values: Sequence[Floats | None]) -> Agree
 
 def _agree(distance: float | None, values: Sequence[Floats | None]) -> Agreement:
     if distance is None:
-        return "differ"  # shapes differ, or so does what came out
+        return "shape"
     if distance == 0:
         return "elsewhere"
     return "rounding" if _rounding(distance, values) else "differ"
@@ -229,4 +236,15 @@ def _culprits(compared: Compared, training: Mapping[int, bool | None]) -> tuple[
 
 
 def _culprit(one: Culprit, now: bool | None, same: bool) -> CulpritData:
-    return CulpritData(one.path, one.type, now, one.alone, one.against, one.flipped if same else None)
+    return CulpritData(
+        one.path,
+        one.type,
+        now,
+        _move(one.alone, one.alone_chance),
+        _move(one.against, one.against_chance),
+        _move(one.flipped, one.flipped_chance) if same else None,
+    )
+
+
+def _move(by: float | None, chance: float) -> Move:
+    return Move(by, chance=by is not None and 0 < by <= chance)

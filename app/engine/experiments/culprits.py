@@ -17,12 +17,14 @@ from modelight.engine.experiments import measure
 from modelight.engine.experiments.answers import Floats
 from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.flips import sensitive_rows
+from modelight.engine.experiments.measure import Answer
 from modelight.engine.experiments.trials import all_flags
 from modelight.engine.rows import Rows
 from modelight.protocol import Clause, Culprit, GradMode, Measure
 
 FORWARDS = 2048
 """About how many forwards the flips may take together; many modules get fewer runs each."""
+FEWEST = 4
 
 Step = Callable[[Clause, int], None]
 """Told what begins and how many runs it takes."""
@@ -46,18 +48,18 @@ class Plan:
 
 
 def plan(rows: Rows, grad_mode: GradMode, *, forwards: int, runs: int) -> Plan:
-    """``forwards`` in one run of the input; at most ``runs`` runs, and two where that is too much."""
+    """``forwards`` in one run of the input; at most ``runs`` runs, and :data:`FEWEST` where that is too much."""
     sites = sensitive_rows(rows)
     flags = {flag.read(module) for module in rows.modules} - {None}
     affordable = FORWARDS // max(1, 2 * len(sites) * forwards)
-    return Plan(sites, grad_mode, forwards, min(runs, max(2, affordable)), mixed=len(flags) > 1)
+    return Plan(sites, grad_mode, forwards, min(runs, max(FEWEST, affordable)), mixed=len(flags) > 1)
 
 
 def find(
     bench: Bench,
     plan: Plan,
-    train: Floats | None,
-    evaluated: Floats | None,
+    train: Answer | None,
+    evaluated: Answer | None,
     reading: Measure,
     seed: int,
     step: Step,
@@ -65,42 +67,50 @@ def find(
     """Flip each site alone; the one that moves the output most is the first.
 
     Args:
-        train, evaluated: samples × width, read as ``reading``: all in train and all in eval, means over the same runs.
-            None where the model raised.
+        train, evaluated: all in train and all in eval, over the same seeds; None where the model raised.
 
     Raises:
         Cancelled: the bench was told to stop.
     """
-    rows = bench.rows
-
-    def answer(flags: Mapping[str, bool]) -> Floats | None:
-        return _answer(bench, State(flags, plan.grad_mode), seed, plan.runs, reading)
-
-    def distance(base: Floats | None, flags: Mapping[str, bool]) -> float | None:
-        return None if base is None else measure.apart(answer(flags), base, reading)
-
-    present = answer({}) if plan.mixed else None
+    present = _answer(bench, State({}, plan.grad_mode), seed, plan.runs, reading) if plan.mixed else None
     found = []
     for row in plan.sites:
-        step(Clause("flipping", {"module": rows.paths[row]}), plan.runs * (3 if plan.mixed else 2))
-        training = bool(flag.read(rows.modules[row]))
-        places = [rows.paths[place] for place in rows.places(rows.modules[row])]
-        found.append(
-            Culprit(
-                row=row,
-                path=rows.paths[row],
-                type=type(rows.modules[row]).__name__,
-                training=training,
-                alone=distance(train, {**all_flags(rows, True), **dict.fromkeys(places, False)}),
-                against=distance(evaluated, {**all_flags(rows, False), **dict.fromkeys(places, True)}),
-                flipped=distance(present, dict.fromkeys(places, not training)) if plan.mixed else None,
-            )
-        )
+        step(Clause("flipping", {"module": bench.rows.paths[row]}), plan.runs * (3 if plan.mixed else 2))
+        found.append(_flip(bench, plan, row, (train, evaluated, present), reading, seed))
     return sorted(found, key=_rank)
 
 
-def _answer(bench: Bench, state: State, seed: int, runs: int, reading: Measure) -> Floats | None:
-    """Mean over the runs; None where the model raises.
+def _flip(bench: Bench, plan: Plan, row: int, bases: tuple[Answer | None, ...], reading: Measure, seed: int) -> Culprit:
+    """One site, flipped from all in train, from all in eval and, in a mixed state, from the present."""
+    rows = bench.rows
+    module = rows.modules[row]
+    training = bool(flag.read(module))
+
+    def distance(base: Answer | None, others: Mapping[str, bool], mine: bool) -> tuple[float | None, float]:
+        if base is None:
+            return None, 0.0
+        flags = {**others, **dict.fromkeys((rows.paths[place] for place in rows.places(module)), mine)}
+        return measure.moved(_answer(bench, State(flags, plan.grad_mode), seed, plan.runs, reading), base, reading)
+
+    train, evaluated, present = bases
+    alone, against = distance(train, all_flags(rows, True), False), distance(evaluated, all_flags(rows, False), True)
+    flipped = distance(present, {}, not training)
+    return Culprit(
+        row=row,
+        path=rows.paths[row],
+        type=type(module).__name__,
+        training=training,
+        alone=alone[0],
+        against=against[0],
+        flipped=flipped[0],
+        alone_chance=alone[1],
+        against_chance=against[1],
+        flipped_chance=flipped[1],
+    )
+
+
+def _answer(bench: Bench, state: State, seed: int, runs: int, reading: Measure) -> Answer | None:
+    """None where the model raises.
 
     Where two runs drew nothing and gave the same bits, the others would too, and are spared.
     """
@@ -110,17 +120,19 @@ def _answer(bench: Bench, state: State, seed: int, runs: int, reading: Measure) 
             found.append(bench.run(state, seed + run))
             if run == 1 and not any(one.random for one in found) and found[0].digest == found[1].digest:
                 break
-        return mean(measure.read(stack(found), reading))
+        return Answer.of(measure.read(stack(found), reading))
     except Cancelled:
         raise
     except Exception:
         return None
 
 
-def _rank(culprit: Culprit) -> tuple[float, int]:
-    moved = [value for value in (culprit.alone, culprit.against) if value is not None]
-    largest = max((np.inf if np.isnan(value) else value for value in moved), default=-1.0)
-    return -largest, culprit.row
+def _rank(culprit: Culprit) -> tuple[float, float, int]:
+    """Sorts by what is beyond chance, then by what was measured."""
+    pairs = ((culprit.alone, culprit.alone_chance), (culprit.against, culprit.against_chance))
+    known = [(np.inf if np.isnan(value) else value, chance) for value, chance in pairs if value is not None]
+    beyond = max((value for value, chance in known if value > chance), default=0.0)
+    return -beyond, -max((value for value, _ in known), default=-1.0), culprit.row
 
 
 def stack(runs: Sequence[BareRun]) -> Floats:
@@ -132,19 +144,3 @@ def stack(runs: Sequence[BareRun]) -> Floats:
     if len({run.values.shape for run in runs}) > 1:
         raise EngineError("The output has another shape each time.", kind="run", clause=Clause("shape-varies"))
     return np.stack([run.values for run in runs]).astype(np.float64)
-
-
-def mean(values: Floats) -> Floats:
-    """Over the runs; equal values keep theirs exactly."""
-    middle: Floats = np.where(_equal(values), values[0], values.mean(axis=0))
-    return middle
-
-
-def deviations(values: Floats) -> Floats:
-    """Standard deviation over the runs (n − 1): exactly 0 where all are equal, which rounding would miss."""
-    found: Floats = np.where(_equal(values), 0.0, values.std(axis=0, ddof=1))
-    return found
-
-
-def _equal(values: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.asarray((values == values[0]).all(axis=0))

@@ -95,10 +95,11 @@ def compare(
     counted = _Counted(progress, len(MODES) * len(GRAD_MODES) * runs + plan.total)
     tried = [_try(bench, training, mode, seed, runs, counted) for training in MODES for mode in GRAD_MODES]
     reading = _measure(tried, info, classes)
-    train, evaluated = (_mean(tried, training, grad_mode, reading, plan.runs) for training in MODES)
+    train, evaluated = (_answer(tried, training, grad_mode, reading, plan.runs) for training in MODES)
     found = culprits.find(bench, plan, train, evaluated, reading, seed, counted.step)
     seen = _reference(tried)
     rows_exact, columns_exact, columns_apart = _agreement(tried, reading)
+    moved, moved_chance = _moved(tried, reading, runs)
     return Compared(
         seed=seed,
         batch=batch,
@@ -111,12 +112,13 @@ def compare(
         per_sample=seen.per_sample,
         measure=reading,
         cells=[_cell(one, reading) for one in tried],
-        moved=_moved(tried, reading),
+        moved=moved,
+        moved_chance=moved_chance,
         rows_exact=rows_exact,
         columns_exact=columns_exact,
         columns_apart=columns_apart,
         culprits=found,
-        everything=measure.apart(train, evaluated, reading),
+        everything=measure.moved(train, evaluated, reading)[0],
         culprit_runs=plan.runs,
         mixed=plan.mixed,
     )
@@ -175,22 +177,27 @@ def _read(one: _Tried, reading: Measure, runs: int | None = None) -> Floats | No
     return None if one.values is None else measure.read(one.values[:runs], reading)
 
 
-def _mean(tried: Sequence[_Tried], training: bool, mode: GradMode, reading: Measure, runs: int) -> Floats | None:
-    """Mean over the first ``runs`` runs of one cell."""
+def _answer(
+    tried: Sequence[_Tried], training: bool, mode: GradMode, reading: Measure, runs: int
+) -> measure.Answer | None:
+    """Of the first ``runs`` runs of one cell."""
     one = next(one for one in tried if one.training == training and one.grad_mode == mode)
     values = _read(one, reading, runs)
-    return None if values is None else culprits.mean(values)
+    return None if values is None else measure.Answer.of(values)
 
 
 # ---------------------------------------------------------------------------------------------------------- comparing
 
 
-def _moved(tried: Sequence[_Tried], reading: Measure) -> float | None:
-    runs = max(len(one.runs) for one in tried)
-    means = [[_mean(tried, training, mode, reading, runs) for training in MODES] for mode in GRAD_MODES]
-    distances = [measure.apart(train, evaluated, reading) for train, evaluated in means]
-    known = [distance for distance in distances if distance is not None]
-    return float(np.max(known)) if known else None
+def _moved(tried: Sequence[_Tried], reading: Measure, runs: int) -> tuple[float | None, float]:
+    """How far train and eval are apart, and what chance explains of it; where they are furthest apart."""
+    found = []
+    for mode in GRAD_MODES:
+        train, evaluated = (_answer(tried, training, mode, reading, runs) for training in MODES)
+        distance, chance = measure.moved(train, evaluated, reading)
+        if distance is not None:
+            found.append((distance, chance))
+    return max(found, default=(None, 0.0), key=lambda pair: np.inf if np.isnan(pair[0]) else pair[0])
 
 
 def _agreement(tried: Sequence[_Tried], reading: Measure) -> tuple[bool, bool, float | None]:
@@ -214,13 +221,14 @@ def _cell(one: _Tried, reading: Measure) -> Cell:
     values = _read(one, reading)
     if values is None:
         return Cell(one.training, one.grad_mode, problem=one.problem)
-    deviations = culprits.deviations(values) if len(values) > 1 else None
+    answer = measure.Answer.of(values)
+    several = len(values) > 1
     return Cell(
         one.training,
         one.grad_mode,
-        values=Array.of(culprits.mean(values).astype(np.float32)),
-        deviations=None if deviations is None else Array.of(deviations.astype(np.float32)),
-        spread=None if deviations is None else measure.overall(deviations, reading),
+        values=Array.of(answer.mean.astype(np.float32)),
+        deviations=Array.of(answer.deviation.astype(np.float32)) if several else None,
+        spread=measure.overall(answer.deviation, reading) if several else None,
         exact=len(set(one.digests)) == 1,
         milliseconds=statistics.median(second for run in one.runs for second in run.seconds) * 1e3,
         watched=one.runs[0].watched,

@@ -7,6 +7,7 @@ holds the two together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -88,10 +89,36 @@ def overall(differences: Floats, measure: Measure) -> float:
     return float(differences.mean() * scale)
 
 
-def apart(left: Floats | None, right: Floats | None, measure: Measure) -> float | None:
-    """How far two outputs (samples × width) are apart; None where either is missing or their shapes differ."""
-    if left is None or right is None or left.shape != right.shape:
+def apart(left: Floats, right: Floats, measure: Measure) -> float | None:
+    """How far two outputs (samples × width) are apart; None where their shapes differ."""
+    if left.shape != right.shape:
         return None
     # Equal infinities are no distance apart; their difference would be NaN.
     with np.errstate(invalid="ignore"):
         return overall(np.where(left == right, 0.0, np.abs(left - right)), measure)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What several runs answered: samples × width, as read."""
+
+    mean: Floats
+    deviation: Floats
+    """Standard deviation over the runs (n − 1)."""
+    runs: int
+
+    @staticmethod
+    def of(values: Floats) -> Answer:
+        """From runs × samples × width. Equal values keep theirs and have no deviation; rounding would give one."""
+        equal = (values == values[0]).all(axis=0)
+        deviation = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros_like(values[0])
+        return Answer(np.where(equal, values[0], values.mean(axis=0)), np.where(equal, 0.0, deviation), len(values))
+
+
+def moved(left: Answer | None, right: Answer | None, measure: Measure) -> tuple[float | None, float]:
+    """How far two answers are apart (None: not comparable), and how far chance alone puts them: see ``Compared``."""
+    distance = None if left is None or right is None else apart(left.mean, right.mean, measure)
+    if distance is None or left is None or right is None:
+        return None, 0.0
+    variance = left.deviation**2 / left.runs + right.deviation**2 / right.runs
+    return distance, overall(2.0 * np.sqrt(2.0 / np.pi * variance), measure)
