@@ -128,7 +128,7 @@ def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
     }
     if not wanted and own:
         raise refuse(_nothing_fits(module, checkpoint, own, alignment))
-    missing, unexpected = _load(module, checkpoint, alignment, wanted)
+    missing, unexpected = _load(module, checkpoint, alignment, wanted, own)
     mismatched = [
         (ours, _shape(checkpoint.tensors[theirs]), _shape(own[ours]))
         for theirs, ours in alignment.keys.items()
@@ -152,13 +152,19 @@ def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
 
 
 def _load(
-    module: nn.Module, checkpoint: Checkpoint, alignment: Alignment, wanted: Mapping[str, str]
+    module: nn.Module,
+    checkpoint: Checkpoint,
+    alignment: Alignment,
+    wanted: Mapping[str, str],
+    own: Mapping[str, Any],
 ) -> tuple[set[str], list[str]]:
     """Load what fits; returns the model's keys that got nothing and the checkpoint's keys that went nowhere."""
     # Keys that meet none of the model's are handed over too: load hooks rename old ones (weight_norm's weight_g).
     strays = {theirs: _stray(theirs, alignment) for theirs in checkpoint.tensors if theirs not in alignment.keys}
     named = dict(wanted) | strays
-    state = OrderedDict((ours, checkpoint.tensors[theirs]) for theirs, ours in named.items())
+    state = OrderedDict(
+        (ours, _dequantised(checkpoint.tensors[theirs], own.get(ours))) for theirs, ours in named.items()
+    )
     if checkpoint.versions is not None:
         state._metadata = _renamed_versions(checkpoint.versions, alignment)  # type: ignore[attr-defined]
     try:
@@ -167,6 +173,12 @@ def _load(
         raise refuse(f"The model refused {Path(checkpoint.path).name}: {error}") from error
     missing, unexpected = (set(result.missing_keys), set(result.unexpected_keys)) if result else (set(), set())
     return missing, [theirs for theirs, ours in strays.items() if ours in unexpected]
+
+
+def _dequantised(theirs: Any, ours: Any) -> Any:
+    """torch copies no quantised tensor into a float one."""
+    both = isinstance(theirs, torch.Tensor) and isinstance(ours, torch.Tensor)
+    return theirs.dequantize() if both and theirs.is_quantized and not ours.is_quantized else theirs
 
 
 def _stray(key: str, alignment: Alignment) -> str:

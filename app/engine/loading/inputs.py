@@ -82,7 +82,7 @@ def _piece(source: Source, open_model: OpenModel, directory: str) -> Piece:
 def _from_function(source: FromFunction, directory: str) -> Piece:
     parsed = spec.parse(source.spec)
     try:
-        target = spec.resolve(parsed, directory).target
+        target = spec.resolve(parsed, directory, beside=True).target
     except EngineError as error:
         raise EngineError(str(error), kind="input") from error
     value = call(lambda: target(*parsed.args, **parsed.kwargs), source.spec) if callable(target) else target

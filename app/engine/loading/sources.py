@@ -24,14 +24,16 @@ _folders: list[str] = []
 """What this loader put on the import path for the last import."""
 
 
-def import_module(name: str, directory: str = "") -> ModuleType:
-    """Import an installed module, or one in ``directory``.
+def import_module(name: str, directory: str = "", *, beside: bool = False) -> ModuleType:
+    """Import an installed module, or one in ``directory``, which is read anew.
+
+    Args:
+        beside: leave what was imported before in place: a model that came from it is still open.
 
     Raises:
         EngineError: kind ``spec`` if there is no such module, ``import`` if its code failed.
     """
-    _use_folders([str(Path(directory or ".").resolve())])
-    importlib.invalidate_caches()
+    _begin([str(Path(directory or ".").resolve())], beside)
     with _importing(name):
         try:
             return importlib.import_module(name)
@@ -41,21 +43,26 @@ def import_module(name: str, directory: str = "") -> ModuleType:
             raise EngineError(_no_module(name, error.name, directory), kind="spec") from error
 
 
-def import_file(path: str, directory: str = "") -> ModuleType:
+def import_file(path: str, directory: str = "", *, beside: bool = False) -> ModuleType:
     """Import a Python file anew, under its stem; its folder and ``directory`` come first on the import path.
 
     A file of a package that uses relative imports is imported under its full package name. A stem that an installed
     or loaded module already has is not taken from it: such a file gets a name of its own.
 
+    Args:
+        beside: leave what was imported before in place: a model that came from it is still open. Its own file is then
+            not run again.
+
     Raises:
         EngineError: kind ``spec`` if there is no such file, ``import`` if its code failed.
     """
     file = _find(path, directory)
-    _forget_user_modules()
     package = _package_root(file) if _has_relative_imports(file) else None
-    folder = package or file.parent
-    _use_folders(list(dict.fromkeys([str(folder), str(Path(directory or ".").resolve())])))
-    importlib.invalidate_caches()
+    _begin([str(package or file.parent), str(Path(directory or ".").resolve())], beside)
+    loaded = sys.modules.get(file.stem)
+    if beside and file.stem in _user_modules and getattr(loaded, "__file__", None) == str(file):
+        assert loaded is not None
+        return loaded
     if package is not None:
         with _importing(str(file)):
             return importlib.import_module(".".join(file.relative_to(package).with_suffix("").parts))
@@ -84,7 +91,8 @@ def _execute(file: Path) -> ModuleType:
     try:
         with _importing(str(file)):
             sys.modules[name] = module
-            loader.exec_module(module)
+            # Compiled here: the cached bytecode of a file that was edited twice in one second would be an old one.
+            exec(loader.source_to_code(loader.get_data(str(file)), str(file)), vars(module))
     except BaseException:
         sys.modules.pop(name, None)
         raise
@@ -122,28 +130,31 @@ def _package_root(file: Path) -> Path | None:
 
 @contextmanager
 def on_path(*folders: str) -> Iterator[None]:
-    """Import from these folders for a while, as a pickle does that names its classes."""
-    _use_folders(list(dict.fromkeys(str(Path(folder or ".").resolve()) for folder in folders)))
-    importlib.invalidate_caches()
+    """Import from these folders, as a pickle does that names its classes."""
+    _begin([str(Path(folder or ".").resolve()) for folder in folders], beside=False)
     before = set(sys.modules)
     try:
         yield
     finally:
-        _user_modules.update(name for name in set(sys.modules) - before if _is_users(name))
+        _remember_since(before)
 
 
-def _use_folders(folders: list[str]) -> None:
+def _begin(folders: list[str], beside: bool) -> None:
+    """Put the folders first on the import path; unless ``beside``, in place of the last import, which is forgotten."""
+    if not beside:
+        for name in _user_modules:
+            sys.modules.pop(name, None)
+        _user_modules.clear()
     for folder in _folders:
         if folder in sys.path:
             sys.path.remove(folder)  # the first one, which is ours
-    _folders[:] = folders
-    sys.path[:0] = folders
+    _folders[:] = dict.fromkeys([*folders, *(_folders if beside else [])])
+    sys.path[:0] = _folders
+    importlib.invalidate_caches()
 
 
-def _forget_user_modules() -> None:
-    for name in _user_modules:
-        sys.modules.pop(name, None)
-    _user_modules.clear()
+def _remember_since(before: set[str]) -> None:
+    _user_modules.update(name for name in set(sys.modules) - before if _is_users(name))
 
 
 @contextmanager
@@ -170,7 +181,7 @@ def _importing(what: str) -> Iterator[None]:
             f"{what} could not be imported: {type(error).__name__}: {error}{place(error)}.", kind="import"
         ) from error
     finally:
-        _user_modules.update(name for name in set(sys.modules) - before if _is_users(name))
+        _remember_since(before)
 
 
 def _is_users(name: str) -> bool:

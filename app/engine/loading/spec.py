@@ -73,13 +73,19 @@ def parse(text: str) -> Spec:
     return Spec(text, source if is_file else "", "" if is_file else source, attribute, args, kwargs, called)
 
 
-def resolve(spec: Spec, directory: str = "") -> Resolved:
+def resolve(spec: Spec, directory: str = "", *, beside: bool = False) -> Resolved:
     """Import what the spec names, with ``directory`` (and a file's own folder) on the import path.
+
+    Args:
+        beside: a model is open already, whose modules must stay as they are.
 
     Raises:
         EngineError: kind ``spec`` (no such file, module or attribute) or ``import`` (its code failed).
     """
-    module = sources.import_file(spec.file, directory) if spec.file else sources.import_module(spec.module, directory)
+    if spec.file:
+        module = sources.import_file(spec.file, directory, beside=beside)
+    else:
+        module = sources.import_module(spec.module, directory, beside=beside)
     return Resolved(spec, _attribute(module, spec), module)
 
 

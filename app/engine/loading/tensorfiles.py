@@ -40,7 +40,9 @@ def read(source: FromFile, directory: str, parameters: Sequence[str]) -> Piece:
         content, labels = _sorted_out(content, source.key, parameters, path.name)
     elif source.key:
         raise refuse(f"{path.name} holds one tensor without a name, so it has no “{source.key}”.")
-    if not isinstance(content, (torch.Tensor, np.ndarray, Mapping, tuple)):
+    # A list of tensors (images of several sizes, say) is one argument.
+    listed = isinstance(content, list) and all(isinstance(item, torch.Tensor) for item in content)
+    if not listed and not isinstance(content, (torch.Tensor, np.ndarray, Mapping, tuple)):
         raise refuse(f"{path.name} holds a {type(content).__name__}, not tensors.")
     piece = piece_of(content, labels, path.name)
     captions = tuple(f"{path.stem} {caption}" for caption in piece.captions) if piece.samples > 1 else (path.stem,)

@@ -313,3 +313,36 @@ def test_a_folder_of_torch_distributed_and_an_exported_program_are_told(tmp_path
     torch.export.save(torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "net.pt2")
     with pytest.raises(EngineError, match="its mode was baked in"):
         checkpoint.read(tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_saved_on_a_gpu_are_read_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    net, state = Net(), trained()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+        torch.save(state, tmp_path / "gpu.pt", _use_new_zipfile_serialization=zipped)
+    assert b"cuda:3" in (tmp_path / "gpu.pt").read_bytes()
+    assert checkpoint.load_into(net, tmp_path / "gpu.pt").loaded == 9
+    assert_holds(net, state)
+
+
+def test_eight_bit_floats_are_converted(tmp_path: Path) -> None:
+    net, state = Net(), trained()
+    small = {name: value.to(torch.float8_e4m3fn) if value.dim() > 1 else value for name, value in state.items()}
+    save_file(small, tmp_path / "a.safetensors")
+    report = checkpoint.load_into(net, tmp_path / "a.safetensors")
+    assert note(report, "dtype-converted") == {"count": 2, "source": "float8_e4m3fn", "target": "float32"}
+    assert torch.equal(net.head.weight, small["head.weight"].float())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*[Qq]uantiz:UserWarning")
+def test_quantised_tensors_are_read_and_do_not_enter_a_float_model_unsaid(tmp_path: Path) -> None:
+    weight = torch.quantize_per_tensor(torch.tensor([[0.5, -0.5]]), 0.25, 0, torch.qint8)
+    torch.save({"weight": weight, "bias": torch.ones(1)}, tmp_path / "a.pt")
+    assert checkpoint.read(tmp_path / "a.pt").tensors["weight"].dtype == torch.qint8
+    net = nn.Linear(2, 1)
+    report = checkpoint.load_into(net, tmp_path / "a.pt")
+    assert net.weight.tolist() == [[0.5, -0.5]]
+    assert note(report, "dtype-converted") == {"count": 1, "source": "qint8", "target": "float32"}

@@ -235,6 +235,13 @@ def test_a_key_chooses_among_several_tensors(tmp_path: Path) -> None:
     assert "has no “c”; it has a, b, y" in refusal(opened(Digits()), FromFile(str(tmp_path / "a.npz"), key="c"))
 
 
+def test_a_saved_list_of_images_is_one_whole(tmp_path: Path) -> None:
+    torch.save([torch.ones(3, 4, 4), torch.ones(3, 5, 5)], tmp_path / "images.pt")
+    given, info = prepared(opened(Digits()), FromFile(str(tmp_path / "images.pt")))
+    assert (given.splittable, [tuple(image.shape) for image in given.args[0]]) == (False, [(3, 4, 4), (3, 5, 5)])
+    assert info.captions == ["images"]
+
+
 def test_other_byte_orders_and_negative_strides_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(6, dtype=">f4").reshape(2, 3)[:, ::-1])
     given, _ = prepared(opened(nn.Linear(3, 1)), FromFile(str(tmp_path / "a.npy")))

@@ -193,6 +193,33 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
     assert build(spec.resolve(spec.parse("net_anew.py:build"), str(tmp_path))).width == 70
 
 
+def test_an_edit_of_equal_length_in_the_same_second_is_seen(tmp_path: Path) -> None:
+    for width in ("1", "2", "3"):
+        write(tmp_path, "net_quick.py", NET.replace("Net(7)", f"Net({width})"))
+        assert build(spec.resolve(spec.parse("net_quick.py:build"), str(tmp_path))).width == int(width)
+
+
+def test_a_module_of_the_users_directory_is_read_anew_too(tmp_path: Path) -> None:
+    for width in (1, 22):
+        write(tmp_path, "package_anew/__init__.py", "")
+        write(tmp_path, "package_anew/nets.py", NET.replace("Net(7)", f"Net({width})"))
+        assert build(spec.resolve(spec.parse("package_anew.nets:build"), str(tmp_path))).width == width
+
+
+def test_beside_an_open_model_its_modules_stay(tmp_path: Path) -> None:
+    write(tmp_path, "one/net_stays.py", NET)
+    write(tmp_path, "one/later_sibling.py", "VALUE = 5\n")
+    write(tmp_path, "two/other_inputs.py", "from helper_of_it import f\n")
+    write(tmp_path, "two/helper_of_it.py", "def f(): return 1\n")
+    model = spec.resolve(spec.parse("one/net_stays.py:Net"), str(tmp_path))
+    other = spec.resolve(spec.parse("two/other_inputs.py:f"), str(tmp_path), beside=True)
+    again = spec.resolve(spec.parse("one/net_stays.py:build"), str(tmp_path), beside=True)
+    assert other.target() == 1
+    assert again.source is model.source is sys.modules["net_stays"]
+    assert str(tmp_path / "one") in sys.path  # siblings that the model imports later are found
+    assert isinstance(again.target(), model.target)
+
+
 def test_modules_are_pickled_under_a_name_that_can_be_imported(tmp_path: Path) -> None:
     import pickle
 
