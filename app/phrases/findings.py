@@ -193,12 +193,13 @@ PHRASES: dict[str, str] = {
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
     "ML150.probability": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives class {column} at **{alone:.2f}**; among {mates:count} others, at **{company:.2f}**.",
+        "The first input alone gives class {column} at **{alone:.2f}**; among {mates:count} others, at "
+        "**{company:.2f}**.",
     ),
     "ML150.value": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives **{alone:figure}**; among {mates:count} others, **{company:figure}** (value {column} of "
-        "the output).",
+        "The first input alone gives **{alone:figure}**; among {mates:count} others, **{company:figure}** "
+        "(value {column} of the output).",
     ),
     "ML150.where": QT_TRANSLATE_NOOP("phrases", "It is {module} that first mixes them."),
     "ML160.title": QT_TRANSLATE_NOOP("phrases", "Inference tensors cannot be trained on"),
