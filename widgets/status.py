@@ -39,6 +39,10 @@ class Status:
     """What could not be put back, as a sentence; goes before all else at the right."""
 
 
+def _counted(number: int, one: str, many: str) -> str:
+    return "" if not number else one if number == 1 else many.format(numbers.count(number))
+
+
 class StatusBar(QWidget):
     """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first."""
 
@@ -87,12 +91,14 @@ class StatusBar(QWidget):
         if status.lost:
             return status.lost
         if status.kept_passes is not None:
+            if status.kept_passes == 1:
+                return self.tr("Keeping updates: 1 pass so far")
             return self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
         if status.buffers_put_back is None or status.parameters_put_back is None:
             return ""
         put_back = [
-            self.tr("{0} parameters").format(status.parameters_put_back) if status.parameters_put_back else "",
-            self.tr("{0} buffers").format(status.buffers_put_back) if status.buffers_put_back else "",
+            _counted(status.parameters_put_back, self.tr("1 parameter"), self.tr("{0} parameters")),
+            _counted(status.buffers_put_back, self.tr("1 buffer"), self.tr("{0} buffers")),
         ]
         if not any(put_back):
             return self.tr("Run left no trace: nothing would have changed")

@@ -55,10 +55,11 @@ def test_segments_in_their_order(bar: StatusBar) -> None:
         (Status(), ""),
         (Status(1, 1, parameters_put_back=0, buffers_put_back=0), "Run left no trace: nothing would have changed"),
         (
-            Status(1, 1, parameters_put_back=2, buffers_put_back=3),
-            "Run left no trace: 2 parameters, 3 buffers put back",
+            Status(1, 1, parameters_put_back=2, buffers_put_back=1),
+            "Run left no trace: 2 parameters, 1 buffer put back",
         ),
         (Status(1, 1, buffers_put_back=3, parameters_put_back=0, kept_passes=20), "Keeping updates: 20 passes so far"),
+        (Status(1, 1, kept_passes=1), "Keeping updates: 1 pass so far"),
         (Status(1, 1, kept_passes=2, lost="w could not be put back."), "w could not be put back."),
     ],
 )
