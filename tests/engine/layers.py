@@ -1,4 +1,4 @@
-"""Layers whose behaviour depends on the mode, or that draw, or that have a fused path: each with an input to feed it."""
+"""Layers that depend on the mode, draw, or have a fused path: each with an input to feed it."""
 
 from __future__ import annotations
 
