@@ -40,6 +40,10 @@ ImageMean = Annotated[str, typer.Option(help="Mean taken off pictures scaled to 
 ImageStd = Annotated[str, typer.Option(help="Deviation that pictures are divided by, per channel.")]
 Channels = Annotated[int, typer.Option(min=1, max=4, help="Channels that pictures are converted to.")]
 Theme = Annotated[Literal["light", "dark"], typer.Option(help="Look of the window.")]
+Python = Annotated[str, typer.Option("--python", help="Interpreter for the model process; it needs no Qt.")]
+Host = Annotated[str, typer.Option("--host", help="user@machine: run the model process there, over ssh.")]
+Ssh = Annotated[str, typer.Option("--ssh", help="Command that reaches the host, with options of its own.")]
+Key = Annotated[str, typer.Option("--key", help="Which state dict of the checkpoint, where it holds several.")]
 PageName = Annotated[
     Literal["output", "dropout", "statistics", "layers", "compare", "console"],
     typer.Option("--page", help="Page to show."),
@@ -79,12 +83,21 @@ def open_(
     image_mean: ImageMean = "0",
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
+    key: Key = "",
+    python: Python = "",
+    host: Host = "",
+    ssh: Ssh = "ssh",
 ) -> None:
     """Open a model, and a checkpoint, in the window."""
+    from modelight.client import engine_command
     from modelight.desktop import run_window
 
     images = _images(image_size, image_mean, image_std, image_channels)
-    raise typer.Exit(run_window(_setup(model, checkpoint, input, batch, seed, grad, device, images)))
+    setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
+    setup.key = key
+    if host:
+        setup.directory = ""  # of the other machine, where its shell begins
+    raise typer.Exit(run_window(setup, engine_command(python, host, ssh)))
 
 
 @app.command()
@@ -145,15 +158,22 @@ def shot(
     image_mean: ImageMean = "0",
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
+    key: Key = "",
+    python: Python = "",
+    host: Host = "",
+    ssh: Ssh = "ssh",
 ) -> None:
     """Render the window to a PNG, without a display."""
+    from modelight.client import engine_command
     from modelight.shot import Shot, take
 
     images = _images(image_size, image_mean, image_std, image_channels)
     setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
-    setup.selection = select
-    width, height = _size(size)
-    raise typer.Exit(take(Shot(setup, page, output, (width, height), theme, mode)))
+    setup.selection, setup.key = select, key
+    if host:
+        setup.directory = ""
+    command = engine_command(python, host, ssh)
+    raise typer.Exit(take(Shot(setup, page, output, _size(size), theme, mode, command)))
 
 
 def _setup(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,18 @@ from modelight import protocol as p
 from modelight.outcome import Outcome
 
 ENGINE = ("-P", "-m", "modelight.engine")
+
+
+def engine_command(python: str = "", host: str = "", ssh: str = "ssh") -> list[str]:
+    """What to start: this interpreter's engine, another one's, or that of ``host`` over ``ssh``.
+
+    The other interpreter needs Python 3.11 or later with modelight, torch 2.6 or later, numpy, msgspec and safetensors;
+    it needs no Qt.
+    """
+    if not host:
+        return [python or sys.executable, *ENGINE]
+    # No terminal: the pipe must carry bytes as they are. The host's own shell finds the interpreter.
+    return [*shlex.split(ssh), "-T", host, shlex.join([python or "python3", *ENGINE])]
 
 
 class Client(QObject):
@@ -33,13 +46,14 @@ class Client(QObject):
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         """``command`` is what to start in place of this interpreter's own engine."""
         super().__init__(parent)
-        self._command = list(command) if command else [sys.executable, *ENGINE]
+        self._command = list(command) if command else engine_command()
         self._process: QProcess | None = None
         self._decoder = p.Decoder(p.EventMessage)
         self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._next_id = 0
         self._wanted = False
         self._problem = ""
+        self._greeted = False
 
     @property
     def pid(self) -> int:
@@ -54,7 +68,7 @@ class Client(QObject):
         """Start the process and greet it; what it says comes through the signals."""
         self._decoder = p.Decoder(p.EventMessage)
         self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._wanted, self._problem = False, ""
+        self._wanted, self._problem, self._greeted = False, "", False
         process = QProcess(self)
         # Of its own session: Ctrl+C in the terminal must not end it with the window's group, and its children end
         # with it.
@@ -119,6 +133,7 @@ class Client(QObject):
 
     def _take(self, event: p.Event) -> None:
         if isinstance(event, p.Welcome):
+            self._greeted = True
             if event.version != p.VERSION:
                 raise p.ProtocolError(p.version_sentence(event.version))
             return
@@ -139,7 +154,7 @@ class Client(QObject):
         process, self._process = self._process, None
         process.deleteLater()
         crashed = status == QProcess.ExitStatus.CrashExit
-        self.ended.emit(Outcome(code, crashed, self._wanted, self._problem))
+        self.ended.emit(Outcome(code, crashed, self._wanted, self._problem, greeted=self._greeted))
 
     def _on_error(self, error: QProcess.ProcessError) -> None:
         if error != QProcess.ProcessError.FailedToStart or self._process is None:

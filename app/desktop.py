@@ -20,8 +20,11 @@ def has_display() -> bool:
     return True
 
 
-def run_window(setup: Setup | None) -> int:
-    """Open the window on a model, or on the welcome page; returns the exit status once it is closed."""
+def run_window(setup: Setup | None, command: list[str] | None = None) -> int:
+    """Open the window on a model, or on the welcome page; returns the exit status once it is closed.
+
+    ``command`` starts the model process, where that is not this interpreter's own.
+    """
     if not has_display():
         print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
         return 2
@@ -40,7 +43,7 @@ def run_window(setup: Setup | None) -> int:
     application.setDesktopFileName("modelight")
     settings = Settings()
     follower = ThemeFollower(application, settings.appearance)
-    session = Session(Client())
+    session = Session(Client(command=command), trusted=settings.trusts)
     window = Window(session, settings, follower)
     window.show()
     if setup is not None:

@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from modelight.phrases import phrase
 from modelight.problems import Problem
 from modelight.protocol import InputInfo, LoadReport, Opened
-from modelight.session import Session
+from modelight.session import Consent, Session
+from modelight.settings import Settings
 from modelight.widgets.banner import Banner, ProgressStrip
 from modelight.widgets.numbers import shape
 
@@ -23,9 +24,10 @@ class Messages(QWidget):
     """One bar for problems and one for notices. ``progress`` floats over the foot of the window, so that nothing
     jumps."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._settings = session, settings
+        self._consent: Consent | None = None
         self.trouble = Banner()
         self.notes = Banner()
         self.notes.setObjectName("notice")
@@ -39,6 +41,8 @@ class Messages(QWidget):
         self._due = QTimer(self, singleShot=True, interval=PROGRESS_AFTER_MS)
         self._due.timeout.connect(lambda: self.progress.show_progress(*self._said))
         self.trouble.button_pressed.connect(self._on_button)
+        self.notes.button_pressed.connect(self._on_button)
+        session.consent_needed.connect(self._on_consent)
         session.problem.connect(self._on_problem)
         session.opening.connect(self._on_opening)
         session.opened.connect(self._on_opened)
@@ -66,6 +70,22 @@ class Messages(QWidget):
             self._session.restart()
         elif name == "stop-process":
             self._session.stop_process()
+        elif name == "reload":
+            self.notes.clear()
+            self._session.reload()
+        elif name == "consent" and self._consent is not None:
+            self._settings.trust(self._consent.sha256)
+            self._consent.agree()
+
+    def _on_consent(self, consent: Consent) -> None:
+        self._consent = consent
+        buttons = [("consent", self.tr("Run its code and open"))]
+        self.trouble.show_message("problem", consent.sentence, "\n".join(consent.globals), buttons)
+
+    def offer_reload(self, name: str) -> None:
+        """A file of the model has changed."""
+        text = self.tr("{name} has changed. Reload builds the model anew; the modes and the input stay.")
+        self.notes.show_message("notice", text.format(name=name), buttons=[("reload", self.tr("Reload"))])
 
     def _on_opening(self, spec: str) -> None:
         self.trouble.clear()

@@ -22,6 +22,8 @@ class Outcome:
     """Whether the window itself ended it."""
     problem: str = ""
     """What went wrong with the conversation, where it was that."""
+    greeted: bool = True
+    """Whether it said that it is a model process before it ended."""
     started: bool = True
     """False: the process could not even be started."""
 
@@ -35,6 +37,11 @@ class Outcome:
             return self.problem
         if not self.started:
             return _tr("The model process could not be started: the Python interpreter was not found.")
+        if not self.greeted and not self.wanted:
+            return _tr(
+                "The model process did not come up: its interpreter needs Python 3.11 or later with modelight, "
+                "torch 2.6 or later, numpy, msgspec and safetensors. The console says what is missing."
+            )
         if not self.crashed:
             return _tr(
                 "The model process ended by itself with exit status {code}: the model's code ended Python."
@@ -47,6 +54,8 @@ class Outcome:
         return _tr("The model process was ended by {name}.").format(name=name)
 
     def _next(self) -> str:
+        if not self.greeted:
+            return ""
         if not self.started:
             return _tr("Check the interpreter and start again.")
         return _tr("Restart brings back the model with the same modes, inputs and selection.")

@@ -912,6 +912,8 @@ class Opened(Event):
     classes: list[str] = []
     parameters: dict[str, bool] = {}
     """requires_grad by parameter name."""
+    files: list[str] = []
+    """Files that the model was made from: its source, the user's modules beside it, and its checkpoint."""
 
 
 class InputReady(Event):

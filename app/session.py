@@ -6,7 +6,7 @@ Widgets never talk to the client. They call methods here, and show what the sign
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
@@ -20,6 +20,19 @@ from modelight.setup import ModeCount, Setup, count_modes
 from modelight.undo import Change
 
 Reply = Callable[[p.Event], None]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person is asked before a full unpickle."""
+
+    sentence: str
+    globals: list[str]
+    """What the pickle refers to, read from its opcodes without running it."""
+    sha256: str
+    """Of the file; consent is remembered for it alone."""
+    agree: Callable[[], None]
+    """Go on, with a full unpickle in the model process."""
 
 
 class Session(QObject):
@@ -49,11 +62,20 @@ class Session(QObject):
     console = Signal(str)
     problem = Signal(object)
     """:class:`~modelight.problems.Problem`"""
+    consent_needed = Signal(object)
+    """:class:`Consent`: a checkpoint can only be read by running its author's code."""
     ended = Signal(object)
     """The model process is gone, unwanted: its :class:`Outcome`."""
 
-    def __init__(self, client: Client, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        parent: QObject | None = None,
+        trusted: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """``trusted`` says whether a person has agreed to unpickle the file with this SHA-256 before."""
         super().__init__(parent)
+        self._trusted = trusted
         self._client = client
         self._waiting: dict[int, Reply] = {}
         self.setup: Setup | None = None
@@ -98,8 +120,11 @@ class Session(QObject):
                 directory=setup.directory,
                 device=setup.device,
                 seed=setup.build_seed,
+                trust=setup.trust,
+                key=setup.key,
             ),
             self._on_opened,
+            lambda failure: self._needs_consent(failure, lambda: self.open(replace(setup, trust=True))),
         )
 
     def restart(self) -> None:
@@ -109,18 +134,42 @@ class Session(QObject):
             self.open(replace(self.setup))
             self._resume = (lambda: self.cycle.set_live(True)) if live else self.cycle.begin
 
-    def load_checkpoint(self, path: str) -> None:
+    def load_checkpoint(self, path: str, trust: bool = False, key: str = "") -> None:
         """Load another checkpoint into the open model; modes and input stay."""
         if self.setup is None or self.model is None:
             return
-        self.cycle.stop()
+        self.cycle.interrupt()
 
         def loaded(event: p.Event) -> None:
             assert self.setup is not None
-            self.setup.checkpoint = path
+            self.setup = replace(self.setup, checkpoint=path, trust=trust, key=key)
             self._on_opened(event)
 
-        self.ask(p.LoadCheckpoint(id=self.new_id(), path=path), loaded)
+        self.ask(
+            p.LoadCheckpoint(id=self.new_id(), path=path, trust=trust, key=key),
+            loaded,
+            lambda failure: self._needs_consent(failure, lambda: self.load_checkpoint(path, True, key)),
+        )
+
+    def reload(self) -> None:
+        """Build the model anew from its files as they are now; modes, parameters, input and selection are put back."""
+        if self.setup is not None:
+            self.open(replace(self.setup))
+
+    def _needs_consent(self, failure: p.Failure, again: Callable[[], None]) -> bool:
+        """Whether the failure asks for consent, and has been dealt with."""
+        if failure.kind != "consent" or failure.clause is None:
+            return False
+        digest = str(failure.clause.values.get("sha256", ""))
+        if digest and self._trusted(digest):
+            again()
+        else:
+            problem = problem_of(failure)
+            names = failure.clause.values.get("globals")
+            listed = [str(name) for name in names] if isinstance(names, list) else []
+            self.refused.emit()
+            self.consent_needed.emit(Consent(problem.sentence, listed, digest, again))
+        return True
 
     def _on_opened(self, event: p.Event) -> None:
         assert isinstance(event, p.Opened) and self.setup is not None

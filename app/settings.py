@@ -50,6 +50,15 @@ class Settings:
     def appearance(self, value: Appearance) -> None:
         self._store.setValue("appearance", value)
 
+    def trusts(self, sha256: str) -> bool:
+        """Whether a person agreed to unpickle the file with this digest."""
+        return sha256 in str(self._store.value("trusted", "")).split()
+
+    def trust(self, sha256: str) -> None:
+        """Remember the consent for this very file."""
+        if sha256 and not self.trusts(sha256):
+            self._store.setValue("trusted", f"{self._store.value('trusted', '')} {sha256}".strip())
+
     def layout(self, name: str) -> QByteArray | None:
         """Saved geometry or splitter state."""
         value = self._store.value(f"layout/{name}")

@@ -19,6 +19,10 @@ class Setup:
     directory: str = ""
     device: str = "cpu"
     build_seed: int = 0
+    key: str = ""
+    """Which state dict of the checkpoint, where it holds several."""
+    trust: bool = False
+    """A person agreed to a full unpickle of this checkpoint."""
     sources: list[Source] = field(default_factory=list)
     """Empty: the model's own example input, or noise where it has none."""
     flags: dict[str, bool] = field(default_factory=dict)

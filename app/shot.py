@@ -32,6 +32,8 @@ class Shot:
     size: tuple[int, int] = (1440, 900)
     theme: str = "light"
     preset: str | None = None
+    command: list[str] | None = None
+    """What starts the model process, where that is not this interpreter's own."""
 
 
 def demo_setup() -> Setup:
@@ -42,7 +44,7 @@ def demo_setup() -> Setup:
 def take(shot: Shot) -> int:
     """Render and save; returns 0, or 1 where the model could not be opened or run (the picture then shows why)."""
     hush()
-    with Offscreen(shot.size, shot.theme) as stage:
+    with Offscreen(shot.size, shot.theme, shot.command) as stage:
         ok = stage.open(shot.setup)
         if ok and shot.preset:
             ok = stage.preset(shot.preset)
@@ -89,11 +91,12 @@ def _say_what_matters(kind: object, context: object, text: str | None) -> None:
 class Offscreen:
     """An application, a session and a window on Qt's offscreen platform, with settings that nobody keeps."""
 
-    def __init__(self, size: tuple[int, int], theme: str) -> None:
+    def __init__(self, size: tuple[int, int], theme: str, command: list[str] | None = None) -> None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         os.environ.setdefault("QT_SCALE_FACTOR", "1")
         self._size = size
         self._theme = theme
+        self._command = command
         self.problems: list[str] = []
         self.session: Session
         self.window: Window
@@ -113,9 +116,10 @@ class Offscreen:
         self._folder = tempfile.TemporaryDirectory()
         store = QSettings(str(Path(self._folder.name) / "settings.ini"), QSettings.Format.IniFormat)
         follower = ThemeFollower(self._application, self._theme)
-        self.session = Session(Client())
+        settings = Settings(store)
+        self.session = Session(Client(command=self._command), trusted=settings.trusts)
         self.session.problem.connect(lambda problem: self.problems.append(problem.sentence))
-        self.window = Window(self.session, Settings(store), follower)
+        self.window = Window(self.session, settings, follower)
         self.window.resize(*self._size)
         self.window.show()
         return self

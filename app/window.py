@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QStackedWidge
 
 from modelight.actions import Actions
 from modelight.dropped import Dropped, sort_files
+from modelight.files_link import FilesLink
 from modelight.findings_link import FindingsLink
 from modelight.messages import Messages
 from modelight.open_dialog import CHECKPOINTS, OpenDialog
@@ -42,7 +43,7 @@ class Window(QMainWindow):
         self.actions_ = Actions(self, session, settings, follower)
         self.toolbar = Toolbar(session, self.actions_.presets)
         self.toolbar.model_button.setMenu(self.actions_.menu)
-        self.messages = Messages(session)
+        self.messages = Messages(session, settings)
         self.tree_pane = TreePane()
         self.pages = Pages(session)
         self.findings = FindingsPane()
@@ -53,6 +54,7 @@ class Window(QMainWindow):
             FindingsLink(session, self.findings),
             StatusLink(session, self.status, self.pages),
             WelcomeLink(settings, self.welcome),
+            FilesLink(session, self.messages),
         )
         self._assemble()
         self._connect(follower)

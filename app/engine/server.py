@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +32,17 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def _files(model: opening.OpenModel) -> list[str]:
+    """What the model was made from, and what the user's own folder adds to it."""
+    files = [] if model.report is None else [model.report.path]
+    source = getattr(model.source, "__file__", None)
+    if source:
+        folder = Path(source).resolve().parent
+        loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        files += sorted({file for file in loaded if file and Path(file).resolve().parent == folder})
+    return files
 
 
 class Server:
@@ -129,11 +142,14 @@ class Server:
             device=str(model.device),
             classes=list(model.classes),
             parameters={name: value.requires_grad for name, value in model.module.named_parameters()},
+            files=_files(model),
         )
 
     def _load_checkpoint(self, command: p.LoadCheckpoint) -> p.Event:
         model, _ = self._opened()
-        self._model = checkpoint.reload(model, command.path, progress=self._progress(command))
+        self._model = checkpoint.reload(
+            model, command.path, progress=self._progress(command), trust=command.trust, key=command.key
+        )
         self._baseline = None
         return self._describe(command.id)
 
