@@ -1,13 +1,13 @@
 """What the code of a module's class says about modes, read without running it.
 
-Known facts only: which methods load an attribute named ``training``. What a method does through helpers stays unseen;
-``modelight.engine.listen`` hears it in a run.
+Known facts only: which functions that ``forward`` may call load an attribute named ``training``, and whether what hangs
+on it can make a difference with the module's present settings. What happens through helpers outside the class stays
+unseen; ``modelight.engine.listen`` hears it in a run.
 """
 
 from __future__ import annotations
 
 import ast
-import dis
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-_NOT_FORWARD = {"train", "eval", "extra_repr", "__init__", "__repr__", "__setstate__", "__getstate__", "__deepcopy__"}
+from modelight.engine import conditions
 
+_ENTRIES = ("forward", "__call__")
 
 Answer = TypeVar("Answer")
 
@@ -46,12 +47,23 @@ class FlagLoad(NamedTuple):
     """``file:line``."""
     for_dropout: bool
     """Whether the same statement names something with "drop": what hangs on the flag there is most likely a dropout."""
+    context: tuple[ast.AST, ...] = ()
+    """The expressions around it, from the inside."""
+
+
+def flag_reads(module: nn.Module) -> list[FlagLoad]:
+    """Where the class's own code reads a training flag with a possible consequence, the module's settings given.
+
+    ``if self.gradient_checkpointing and self.training`` has none while the first is False, nor has
+    ``F.dropout(x, self.p, self.training)`` while ``self.p`` is 0.
+    """
+    return [load for load in class_reads(type(module)) if not conditions.without_consequence(load.context, module)]
 
 
 @for_each_class
-def flag_reads(kind: type) -> tuple[FlagLoad, ...]:
-    """Where the class's own methods read a training flag, other than those it inherits from ``torch.nn``."""
-    return tuple(load for function in _methods(kind) for load in _loads(function.__code__))
+def class_reads(kind: type) -> tuple[FlagLoad, ...]:
+    """Where functions that ``forward`` may call read a flag; those the class inherits from torch.nn are left out."""
+    return tuple(load for function in _reachable(_functions(kind)) for load in _loads(function.__code__))
 
 
 def calls_super(owner: type) -> bool:
@@ -66,19 +78,35 @@ def readable(kind: type) -> bool:
     return isinstance(getattr(kind, "forward", None), FunctionType)
 
 
-def _methods(kind: type) -> Iterator[FunctionType]:
-    """Methods a forward may run, the overriding ones only."""
-    taken = set(_NOT_FORWARD)
+def _functions(kind: type) -> dict[str, FunctionType]:
+    """The class's functions by name, those of torch.nn and ``nn.Module`` left out."""
+    found: dict[str, FunctionType] = {}
+    taken: set[str] = set()
     for owner in kind.__mro__:
         if owner in (nn.Module, object):
-            return
-        members = {} if owner.__module__.startswith("torch.nn.") else owner.__dict__
-        for name, value in members.items():
+            break
+        for name, value in owner.__dict__.items():
             value = value.fget if isinstance(value, property) else getattr(value, "func", value)
             value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-            if name not in taken and isinstance(value, FunctionType):
-                yield value
+            if name not in taken and isinstance(value, FunctionType) and not owner.__module__.startswith("torch.nn."):
+                found[name] = value
         taken |= set(owner.__dict__)
+    return found
+
+
+def _reachable(functions: dict[str, FunctionType]) -> Iterator[FunctionType]:
+    """Those that forward may call, found by name; decorated ones with what they decorate."""
+    waiting = [name for name in _ENTRIES if name in functions]
+    seen = set(waiting)
+    while waiting:
+        function: object = functions[waiting.pop()]
+        while isinstance(function, FunctionType):
+            yield function
+            named = {name for part in _nested(function.__code__) for name in part.co_names}
+            new = (named & functions.keys()) - seen
+            seen |= new
+            waiting += sorted(new)
+            function = getattr(function, "__wrapped__", None)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -89,28 +117,25 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _loads(code: CodeType) -> Iterator[FlagLoad]:
-    for part in _nested(code):
-        if "training" not in part.co_names:
-            continue
-        for instruction in dis.get_instructions(part):
-            if instruction.opname == "LOAD_ATTR" and instruction.argval == "training":
-                line = (instruction.positions and instruction.positions.lineno) or part.co_firstlineno
-                yield FlagLoad(f"{part.co_filename}:{line}", _names_dropout(part, line))
-
-
-def _names_dropout(code: CodeType, line: int) -> bool:
-    """Whether the innermost statement at ``line``, the body of an ``if`` included, names something with "drop"."""
+    if not any("training" in part.co_names for part in _nested(code)):
+        return
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, SyntaxError):
-        return False
-    line -= code.co_firstlineno - 1
-    around = [
-        node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    inner = max(around, key=lambda node: node.lineno, default=None)
-    if inner is None or isinstance(inner, ast.FunctionDef):
-        return False
-    fields = ("id", "attr", "arg")
-    names = [getattr(node, field, None) for node in ast.walk(inner) for field in fields]
-    return any(isinstance(name, str) and "drop" in name.lower() for name in names)
+        yield FlagLoad(f"{code.co_filename}:{code.co_firstlineno}", False)
+        return
+    above = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "training" and isinstance(node.ctx, ast.Load):
+            around = list(_upwards(node, above))
+            line = code.co_firstlineno + node.lineno - 1
+            yield FlagLoad(f"{code.co_filename}:{line}", conditions.names_dropout(around), tuple(around))
+
+
+def _upwards(node: ast.AST, above: dict[ast.AST, ast.AST]) -> Iterator[ast.AST]:
+    """The node and those around it, up to the statement it is in."""
+    while True:
+        yield node
+        if isinstance(node, ast.stmt) or node not in above:
+            return
+        node = above[node]

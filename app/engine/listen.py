@@ -8,6 +8,7 @@ scripted modules, classes whose ``training`` is a property of their own, compile
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from modelight.engine import flag, structure
 from modelight.engine.rows import Rows
 from modelight.protocol import Clause
 
-_QUIET = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+# With the separator: torchvision's directory begins like torch's.
+_QUIET = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class Listener:
 _BUDGET = 200 if sys.version_info >= (3, 13) else sys.maxsize
 """How often the descriptor may be put on in one process.
 
-From Python 3.13 on a class that was changed 1000 times (Objects/typeobject.c, MAX_VERSIONS_PER_CLASS) loses its attribute
-cache for good, and so do its subclasses: lookups took five times as long. An outer context around many runs costs one."""
+From Python 3.13 on a class that was changed 1000 times (Objects/typeobject.c, MAX_VERSIONS_PER_CLASS) loses its
+attribute cache for good, and so do its subclasses: lookups took five times as long. An outer context around many runs
+costs one."""
 
 _listeners: list[Listener] = []
 _installed = 0

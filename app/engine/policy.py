@@ -61,7 +61,7 @@ def follows_its_base(kind: type, base: type) -> bool:
     forward = next(owner for owner in kind.__mro__ if "forward" in owner.__dict__)
     if issubclass(base, forward) or forward.__module__.startswith("torch.nn."):
         return True
-    return code.calls_super(forward) or bool(code.flag_reads(kind))
+    return code.calls_super(forward) or bool(code.class_reads(kind))
 
 
 def is_frozen_norm(module: nn.Module) -> bool:
@@ -73,7 +73,7 @@ def is_frozen_norm(module: nn.Module) -> bool:
         return False
     base = next((base for base in (_BatchNorm, _InstanceNorm) if isinstance(module, base)), None)
     kind = type(module)
-    return not code.flag_reads(kind) and (base is None or not follows_its_base(kind, base))
+    return not code.class_reads(kind) and (base is None or not follows_its_base(kind, base))
 
 
 def _batch_norm(module: _BatchNorm, training: bool) -> Policy:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _SHOWN = 8
 """At most so many paths are listed in one note."""
 
+_HARMLESS = {("transformers.modeling_utils", "PreTrainedModel"): "use_kernels"}
+"""Classes whose train() writes flags and does nothing else unless this attribute is set."""
+
 _WRAPPERS = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "DeepSpeedEngine")
 
 
@@ -36,7 +39,7 @@ def notes(rows: Rows) -> dict[str, list[Clause]]:
     """
     found: dict[str, list[Clause]] = {}
     for index, (path, module) in enumerate(zip(rows.paths, rows.modules, strict=True)):
-        clauses = [*of_class(type(module)), *_of_module(module), *_of_place(rows, index)]
+        clauses = [*_overrides(module), *of_class(type(module)), *_of_module(module), *_of_place(rows, index)]
         if clauses:
             found[path] = clauses
     for path, clause in _unregistered(rows):
@@ -48,19 +51,15 @@ def notes(rows: Rows) -> dict[str, list[Clause]]:
 
 def overridden(module: nn.Module) -> str | None:
     """``file:line`` of this module's train() or eval() that is not torch's own and may do more than write flags."""
-    for name in ("train", "eval"):
-        if name in module.__dict__:
-            return _source(module.__dict__[name])
-    own = _overrides(type(module))
-    return next(iter(own.values()), None)
+    return next((str(clause.values["source"]) for clause in _overrides(module)), None)
 
 
 @for_each_class
 def of_class(kind: type) -> list[Clause]:
     """The notes that hold for every module of a class."""
-    found = [Clause(f"overrides-{name}", {"source": source}) for name, source in _overrides(kind).items()]
     if _is_compile_wrapper(kind):
-        return [*found, Clause("compiled")]
+        return [Clause("compiled")]
+    found = []
     if flag.flag_is_property(kind):
         found.append(Clause("training-property"))
     if any(base.__name__ in _WRAPPERS for base in kind.__mro__):
@@ -68,14 +67,28 @@ def of_class(kind: type) -> list[Clause]:
     return found
 
 
+def _overrides(module: nn.Module) -> list[Clause]:
+    found = [
+        Clause(f"overrides-{name}", {"source": _source(module.__dict__[name])})
+        for name in ("train", "eval")
+        if name in module.__dict__
+    ]
+    for name, owner in _overriding_bases(type(module)).items():
+        setting = _HARMLESS.get((owner.__module__, owner.__qualname__))
+        if setting is None or getattr(module, setting, True):
+            found.append(Clause(f"overrides-{name}", {"source": _source(owner.__dict__[name])}))
+    return found
+
+
 @for_each_class
-def _overrides(kind: type) -> dict[str, str]:
-    """Which of train() and eval() the class or a base below nn.Module defines, with their ``file:line``."""
+def _overriding_bases(kind: type) -> dict[str, type]:
+    """Which of train() and eval() are not nn.Module's, with the class that defines them."""
     found = {}
     for name in ("train", "eval"):
         owner = next((base for base in kind.__mro__ if name in base.__dict__), nn.Module)
-        if owner is not nn.Module and not issubclass(kind, torch.jit.ScriptModule):
-            found[name] = _source(owner.__dict__[name])
+        # torch.nn's own overrides (DistributedDataParallel's) only call super().
+        if not owner.__module__.startswith("torch.nn.") and not issubclass(kind, torch.jit.ScriptModule):
+            found[name] = owner
     return found
 
 
@@ -98,9 +111,6 @@ def _is_compile_wrapper(kind: type) -> bool:
 
 
 def _of_module(module: nn.Module) -> Iterator[Clause]:
-    for name in ("train", "eval"):
-        if name in module.__dict__:
-            yield Clause(f"overrides-{name}", {"source": _source(module.__dict__[name])})
     if isinstance(module, torch.jit.ScriptModule):
         yield _script(module)
         return

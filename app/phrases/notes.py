@@ -104,6 +104,9 @@ PHRASES: dict[str, str] = {
     "shape-guessed": QT_TRANSLATE_NOOP(
         "phrases", "The shape {shape} is a guess from {why} that the model took: change it if yours is another."
     ),
+    "labels-not-classes": QT_TRANSLATE_NOOP(
+        "phrases", "{name} ({shape}, {dtype}) is not one class per sample, so it is not used as labels."
+    ),
     "noise-kept": QT_TRANSLATE_NOOP("phrases", "Not noise but the example's own: {names}."),
     "noise-tokens": QT_TRANSLATE_NOOP(
         "phrases", "Noise for this model is random tokens from {low:count} to {high:count}."
@@ -143,6 +146,17 @@ PHRASES: dict[str, str] = {
     "shared": QT_TRANSLATE_NOOP("phrases", "The same module in {count:count} places, also at {paths}."),
     "holds-itself": QT_TRANSLATE_NOOP("phrases", "The same module as {path} above it: it is not opened again."),
     "rows-cut": QT_TRANSLATE_NOOP("phrases", "The model has more paths than can be shown: {count:count} are."),
+    "raised-one-value": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{type} is in train and got one value per channel, which has no variance. More samples cure it, or eval.",
+    ),
+    "raised-without-targets": QT_TRANSLATE_NOOP(
+        "phrases",
+        "In train this module wants targets, which the input has not (flag read at {source}). Try eval.",
+    ),
+    "raised-in-train": QT_TRANSLATE_NOOP(
+        "phrases", "It is in train, and its code reads that flag at {source}: eval may not raise."
+    ),
     "listening-spent": QT_TRANSLATE_NOOP(
         "phrases",
         "Reads of training flags are no longer listened to: after {count:count} times it would slow the model process "

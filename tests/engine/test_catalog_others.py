@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -151,6 +152,62 @@ def test_a_functional_dropout_that_follows_the_flag_is_called_that() -> None:
     layer = Attention()
     assert catalog.describe(layer).kind == "functional_dropout"
     assert see(layer, True, lambda part: part(X)).random and not see(layer, False, lambda part: part(X)).random
+
+
+class Checkpointed(nn.Module):
+    """As transformers does: the flag only matters with a setting that is off."""
+
+    gradient_checkpointing = False
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p, self.keep, self.config = p, 1.0 - p, SimpleNamespace(layerdrop=p)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.gradient_checkpointing and self.training:
+            raise AssertionError("recomputes in backward")
+        if getattr(self, "missing", False) and not self.training:
+            return x
+        x = nn.functional.dropout(x, p=self.p, training=self.training)
+        if self.config.layerdrop > 0 and self.training and torch.rand(()) < self.config.layerdrop:
+            return x
+        return self.scaled(x, 1.0 if not self.training else self.keep)
+
+    def scaled(self, x: torch.Tensor, scale: float) -> torch.Tensor:
+        return x * scale
+
+    def never_called_by_forward(self) -> bool:
+        return self.training
+
+
+def test_a_read_without_consequence_does_not_count() -> None:
+    quiet, loud = Checkpointed(0.0), Checkpointed(0.5)
+    assert words(quiet, True) == ["no-effect-known"] and not catalog.describe(quiet).sensitive
+    assert torch.equal(see(quiet, True, lambda part: part(X)).output, see(quiet, False, lambda part: part(X)).output)
+    assert words(loud, True) == ["reads-flag"] and see(loud, True, lambda part: part(X)).random
+    quiet.gradient_checkpointing = True
+    assert words(quiet, True) == ["reads-flag"]
+
+
+def test_settings_that_only_code_could_tell_are_taken_to_matter() -> None:
+    class Net(nn.Module):
+        @property
+        def enabled(self) -> bool:
+            raise AssertionError("a property is not run")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if self.enabled and self.training else x
+
+    assert words(Net(), True) == ["reads-flag"]
+
+
+def test_a_decorated_forward_is_read_through() -> None:
+    class Net(nn.Module):
+        @torch.no_grad()
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if self.training else x
+
+    assert words(Net(), True) == ["reads-flag"]
 
 
 def test_a_functional_dropout_that_ignores_the_flag_is_not_said_to_follow_it() -> None:

@@ -54,6 +54,18 @@ def test_reads_are_heard_with_module_and_line() -> None:
     assert left_no_trace()
 
 
+def test_packages_whose_name_begins_like_torch_are_heard() -> None:
+    filename = str(Path(torch.__file__).parent) + "vision/models/inception.py"
+    names: dict[str, type[nn.Module]] = {"nn": nn}  # type: ignore[dict-item]
+    exec(
+        compile("class Net(nn.Module):\n    def forward(self):\n        return self.training", filename, "exec"), names
+    )
+    model = names["Net"]()
+    with listen.flag_reads(Rows(model)) as heard:
+        model()
+    assert [read.source for read in heard.reads] == [f"{filename}:3"]
+
+
 def test_the_output_is_that_of_a_bare_run() -> None:
     model = nn.Sequential(nn.Linear(8, 8), Reader(), nn.Dropout(0.5), Helped(), nn.BatchNorm1d(8), nn.RReLU())
     x = torch.randn(4, 8)

@@ -54,6 +54,17 @@ def test_overridden_train_and_eval(kind: type[nn.Module]) -> None:
     assert structure.overridden(kind()) is not None
 
 
+@pytest.mark.package
+def test_the_train_of_transformers_does_more_only_with_kernels() -> None:
+    from transformers import BertConfig, BertModel
+
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    model = BertModel(BertConfig(vocab_size=9, **small))
+    assert structure.overridden(model) is None
+    model._use_kernels = True
+    assert structure.overridden(model) is not None
+
+
 def test_train_replaced_on_the_instance() -> None:
     norm = nn.BatchNorm1d(2)
     norm.train = lambda mode=True: norm  # type: ignore[method-assign]
@@ -97,6 +108,12 @@ def test_modules_in_plain_python_containers(hold: Callable[[list[nn.Module]], ob
     assert [item.module.training for item in rows.hidden] == [True, True]  # eval() did not reach them
     for item in rows.hidden:
         assert eval(f"model.{item.where}".replace("model.tagger", "model['tagger']"), {"model": model}) is item.module
+
+
+def test_train_of_torchs_own_wrappers_is_no_news() -> None:
+    assert "train" in vars(nn.parallel.DistributedDataParallel)
+    clauses = structure.of_class(nn.parallel.DistributedDataParallel)
+    assert [clause.id for clause in clauses] == ["wrapper"]
 
 
 def test_a_module_slipped_past_registration() -> None:

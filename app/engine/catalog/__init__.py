@@ -23,11 +23,6 @@ def _candidates(kind: type) -> tuple[Entry, ...]:
     return tuple(entry for entry in ENTRIES if entry.matches(kind))
 
 
-@code.for_each_class
-def _leaf(kind: type) -> Behaviour:
-    return containers.leaf(kind)
-
-
 def describe(module: nn.Module, below: int | None = None) -> Behaviour:
     """What ``module`` does now and what it would do with its own flag flipped, from its actual state.
 
@@ -42,7 +37,7 @@ def describe(module: nn.Module, below: int | None = None) -> Behaviour:
             flipped = entry.behave(module, not training) or now
             return _behaviour(entry.kind, now, flipped)
     if not module._modules:
-        return _leaf(type(module))
+        return containers.leaf(module)
     return containers.container(module, count_sensitive(module) if below is None else below)
 
 

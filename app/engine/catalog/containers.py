@@ -19,11 +19,18 @@ NO_FLAG = Behaviour("", False, [Clause("no-flag")], [Clause("no-flag")])
 _script_reads: WeakKeyDictionary[torch.jit.ScriptModule, bool] = WeakKeyDictionary()
 
 
-def leaf(kind: type) -> Behaviour:
-    """A class without children that no entry knows."""
-    reads = code.flag_reads(kind)
-    if reads:
-        return _reading(reads, [])
+def leaf(module: nn.Module) -> Behaviour:
+    """A module without children that no entry knows."""
+    kind = type(module)
+    if code.class_reads(kind):
+        reads = code.flag_reads(module)
+        return _reading(reads, []) if reads else NONE_KNOWN
+    return _silent(kind)
+
+
+@code.for_each_class
+def _silent(kind: type) -> Behaviour:
+    """A class that does not read the flag."""
     if _runs_code_of_torch(kind):
         return NO_EFFECT
     return NONE_KNOWN if code.readable(kind) else NOT_READABLE
@@ -32,7 +39,7 @@ def leaf(kind: type) -> Behaviour:
 def container(module: nn.Module, below: int) -> Behaviour:
     """A module with children: ``below`` layers of its subtree, itself included, react to the mode."""
     kind = type(module)
-    reads = code.flag_reads(kind)
+    reads = code.flag_reads(module)
     count = below - bool(reads)
     clauses = [layers_react(count)] if count > 0 else []
     if reads:
@@ -70,7 +77,7 @@ def script(module: torch.jit.ScriptModule) -> Behaviour:
     return Behaviour("script" if reads else "", reads, clauses, clauses)
 
 
-def _reading(reads: tuple[code.FlagLoad, ...], clauses: list[Clause]) -> Behaviour:
+def _reading(reads: list[code.FlagLoad], clauses: list[Clause]) -> Behaviour:
     dropouts = [read for read in reads if read.for_dropout]
     clauses = [*clauses, say("reads-flag", source=(dropouts or reads)[0].source)]
     return Behaviour("functional_dropout" if dropouts else "reads_flag", True, clauses, clauses)

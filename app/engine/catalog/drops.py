@@ -64,7 +64,7 @@ def rate(module: nn.Module) -> float | None:
 
 
 def _drop_path(module: nn.Module, training: bool) -> Effect | None:
-    if not code.flag_reads(type(module)):
+    if not code.class_reads(type(module)):
         return None
     if getattr(module, "mode", "row") == "batch":
         return _effect(rate(module), training, "drops-batches", "batch")
@@ -72,7 +72,7 @@ def _drop_path(module: nn.Module, training: bool) -> Effect | None:
 
 
 def _look_alike(module: nn.Module, training: bool) -> Effect | None:
-    if module._modules or not code.flag_reads(type(module)):
+    if module._modules or not code.class_reads(type(module)):
         return None
     return _effect(rate(module), training, "drops", "")
 
@@ -82,7 +82,7 @@ def _is_own(kind: type, base: type | tuple[type, ...]) -> bool:
     if not issubclass(kind, base):
         return False
     forward = next(owner for owner in kind.__mro__ if "forward" in owner.__dict__)
-    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or bool(code.flag_reads(kind))
+    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or bool(code.class_reads(kind))
 
 
 ENTRIES = (
