@@ -39,6 +39,11 @@ def test_a_dropout_that_is_on_is_counted_over_all_runs() -> None:
     assert words.body(finding).endswith("nominal is 50\u00a0%.")
 
 
+def test_a_dropout_that_happened_to_keep_all_is_on_all_the_same() -> None:
+    finding = found("ML120", look(nn.Sequential(nn.Dropout(1e-6)), vectors()))
+    assert (finding.module, finding.values["dropped"]) == ("0", 0)
+
+
 def test_grad_off_and_modules_drop() -> None:
     among = look(text_transformer.build(), text_transformer.example_input(), grad_mode="inference_mode")
     assert found("ML120", among).values["modules"] == 8

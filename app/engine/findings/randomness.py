@@ -42,17 +42,22 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
 
 
 def following(evidence: Evidence, frame: Frame) -> list[DropoutCapture]:
-    """Dropouts that dropped in a frame, of modules in train, and did not with every flag in eval."""
+    """Dropouts of modules in train that were on in a frame, and did not drop with every flag in eval."""
     still = {(site.row, site.function, site.call) for site in _dropped(evidence.evaluated)}
     return [
         site
-        for site in _dropped(frame)
-        if evidence.training(site.row) and (site.row, site.function, site.call) not in still
+        for site in frame.dropouts
+        if site.active and evidence.training(site.row) and (site.row, site.function, site.call) not in still
     ]
 
 
 def _dropped(frame: Frame) -> list[DropoutCapture]:
-    return [site for site in frame.dropouts if site.active and site.row >= 0 and site.observed != 0.0]
+    """Sites that dropped something in any repeat, or whose masks are not seen."""
+    return [
+        site
+        for site in frame.dropouts
+        if site.active and site.row >= 0 and (site.observed is None or _counts([site])[0] > 0)
+    ]
 
 
 def _counts(sites: Sequence[DropoutCapture]) -> tuple[int, int]:
