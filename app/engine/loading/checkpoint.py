@@ -170,7 +170,8 @@ def _load(
     try:
         result = module.load_state_dict(state, strict=False)
     except Exception as error:
-        raise refuse(f"The model refused {Path(checkpoint.path).name}: {error}") from error
+        file = Path(checkpoint.path).name
+        raise refuse(f"The model's own code failed while it loaded {file}: open the model again. {error}") from error
     missing, unexpected = (set(result.missing_keys), set(result.unexpected_keys)) if result else (set(), set())
     return missing, [theirs for theirs, ours in strays.items() if ours in unexpected]
 

@@ -68,7 +68,7 @@ def open_model(
         source=source,
         report=report,
         checkpoint_buffers=checkpoint.copy_buffers(module),
-        classes=_classes(source),
+        classes=_classes(source, module),
         device=device,
     )
     rng.seed(command.seed)
@@ -201,9 +201,17 @@ def _checkpoint_path(command: Open, source: ModuleType | None) -> str | None:
     return str(Path(getattr(source, "__file__", None) or ".").parent / Path(offered))
 
 
-def _classes(source: ModuleType | None) -> tuple[str, ...]:
-    names = getattr(source, "CLASSES", ())
-    return tuple(str(name) for name in names) if isinstance(names, (list, tuple)) else ()
+def _classes(source: ModuleType | None, module: nn.Module) -> tuple[str, ...]:
+    """Names of the classes: ``CLASSES`` of the file, else what a configuration of transformers says."""
+    names = getattr(source, "CLASSES", None)
+    if isinstance(names, (list, tuple)):
+        return tuple(str(name) for name in names)
+    known = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(known, dict) or set(known) != set(range(len(known))):
+        return ()
+    words = tuple(str(known[index]) for index in range(len(known)))
+    # LABEL_0, LABEL_1 … is what transformers makes up where nobody named them.
+    return () if words and words[0] == "LABEL_0" else words
 
 
 def _check(should_stop: ShouldStop) -> None:

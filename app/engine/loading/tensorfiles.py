@@ -15,7 +15,7 @@ import torch
 
 from modelight.engine.errors import EngineError
 from modelight.engine.loading.pieces import Piece, piece_of, refuse, select
-from modelight.protocol import FromFile
+from modelight.protocol import Clause, FromFile
 
 MAX_UNPACKED = 8 * 1024**3
 LABELS = ("labels", "label", "y", "target", "targets")
@@ -36,15 +36,17 @@ def read(source: FromFile, directory: str, parameters: Sequence[str]) -> Piece:
         raise refuse(f"There is no file {path}.")
     content = _content(path)
     labels: tuple[int | None, ...] = ()
+    notes: list[Clause] = []
     if isinstance(content, Mapping):
-        content, labels = _sorted_out(content, source.key, parameters, path.name)
+        labels, notes = _labels(content, source.key)
+        content = _argument(content, source.key, parameters, path.name)
     elif source.key:
         raise refuse(f"{path.name} holds one tensor without a name, so it has no “{source.key}”.")
     # A list of tensors (images of several sizes, say) is one argument.
     listed = isinstance(content, list) and all(isinstance(item, torch.Tensor) for item in content)
     if not listed and not isinstance(content, (torch.Tensor, np.ndarray, Mapping, tuple)):
         raise refuse(f"{path.name} holds a {type(content).__name__}, not tensors.")
-    piece = piece_of(content, labels, path.name)
+    piece = replace(piece_of(content, labels, path.name), notes=tuple(notes))
     captions = tuple(f"{path.stem} {caption}" for caption in piece.captions) if piece.samples > 1 else (path.stem,)
     return select(replace(piece, captions=captions), source.samples, path.name)
 
@@ -96,35 +98,39 @@ def _native(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(array.shape)
 
 
-def _sorted_out(
-    content: Mapping[Any, Any], key: str, parameters: Sequence[str], file: str
-) -> tuple[Any, tuple[int | None, ...]]:
-    """(the argument or the keyword arguments, the labels)"""
+def _argument(content: Mapping[Any, Any], key: str, parameters: Sequence[str], file: str) -> Any:
+    """The one argument, or the keyword arguments."""
     tensors = {str(name): value for name, value in content.items()}
     if key:
         if key not in tensors:
             raise refuse(f"{file} has no “{key}”; it has {', '.join(tensors) or 'nothing'}.")
-        return tensors[key], _labels(tensors, key)
-    labels = _labels(tensors, "")
+        return tensors[key]
     rest = {name: value for name, value in tensors.items() if name not in _label_names(tensors)}
     keywords = {name: value for name, value in rest.items() if name in parameters}
     # One tensor alone is positional, also under the first argument's name, so that it joins with positional ones.
     if len(rest) == 1 and not set(keywords) & set(parameters[1:]):
-        return next(iter(rest.values())), labels
+        return next(iter(rest.values()))
     if keywords:
-        return keywords, labels
+        return keywords
     raise refuse(f"{file} holds several tensors ({', '.join(rest) or 'none'}): name the one to take.")
 
 
-def _label_names(tensors: Mapping[str, Any]) -> list[str]:
+def _label_names(tensors: Mapping[Any, Any]) -> list[str]:
     """Names that mean labels; in a file that holds nothing else they are the input."""
-    names = [name for name in tensors if name.lower() in LABELS]
+    names = [str(name) for name in tensors if str(name).lower() in LABELS]
     return names if len(names) < len(tensors) else []
 
 
-def _labels(tensors: Mapping[str, Any], taken: str) -> tuple[int | None, ...]:
-    for name in _label_names(tensors):
-        values = torch.as_tensor(tensors[name])
-        if name != taken and values.dim() == 1 and not values.is_floating_point() and not values.is_complex():
-            return tuple(int(value) for value in values)
-    return ()
+def _labels(content: Mapping[Any, Any], taken: str) -> tuple[tuple[int | None, ...], list[Clause]]:
+    """The class index of each sample; what is named like labels but is none is told."""
+    notes = []
+    for name in _label_names(content):
+        if name == taken:
+            continue
+        values = torch.as_tensor(content[name])
+        if values.dim() == 1 and not values.is_floating_point() and not values.is_complex():
+            return tuple(int(value) for value in values), []
+        shape = " × ".join(str(size) for size in values.shape) or "()"
+        dtype = str(values.dtype).removeprefix("torch.")
+        notes.append(Clause("labels-not-classes", {"name": name, "shape": shape, "dtype": dtype}))
+    return (), notes

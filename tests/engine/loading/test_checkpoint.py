@@ -241,6 +241,16 @@ def test_nothing_that_fits_is_an_error_with_both_names_or_shapes(tmp_path: Path)
         loaded(nn.Linear(2, 2, bias=False), {"weight": torch.ones(9, 9)}, tmp_path / "a.pt")
 
 
+def test_loading_code_of_the_model_that_fails_is_told(tmp_path: Path) -> None:
+    class Refusing(nn.Linear):
+        def _load_from_state_dict(self, *args: Any) -> None:
+            raise KeyError("scale")
+
+    with pytest.raises(EngineError, match=r"The model's own code failed while it loaded a\.pt.*scale") as caught:
+        loaded(Refusing(2, 2), nn.Linear(2, 2).state_dict(), tmp_path / "a.pt")
+    assert caught.value.kind == "checkpoint"
+
+
 def shards(folder: Path, state: dict[str, torch.Tensor], kind: str) -> Path:
     names = list(state)
     weight_map = {}

@@ -226,6 +226,13 @@ def test_one_tensor_under_the_first_arguments_name_joins_with_positional_ones(tm
     assert list(given.kwargs) == ["attention_mask"]
 
 
+def test_what_is_named_like_labels_but_is_none_is_told(tmp_path: Path) -> None:
+    save({"images": DIGITS, "y": torch.rand(8, 2)}, tmp_path / "a.npz")
+    _, info = prepared(opened(Digits()), FromFile(str(tmp_path / "a.npz")))
+    assert info.labels == [None] * 8
+    assert info.notes == [Clause("labels-not-classes", {"name": "y", "shape": "8 × 2", "dtype": "float32"})]
+
+
 def test_a_key_chooses_among_several_tensors(tmp_path: Path) -> None:
     save({"a": DIGITS, "b": DIGITS + 1, "y": torch.arange(8)}, tmp_path / "a.npz")
     assert "several tensors (a, b)" in refusal(opened(Digits()), FromFile(str(tmp_path / "a.npz")))

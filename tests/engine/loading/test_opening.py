@@ -91,6 +91,14 @@ def test_a_named_checkpoint_wins_over_the_files_own(tmp_path: Path) -> None:
     assert torch.equal(model.module.head.weight, saved.head.weight)
 
 
+def test_one_of_several_state_dicts_can_be_asked_for(tmp_path: Path) -> None:
+    state = opened(tmp_path, NET).module.state_dict()
+    averaged = {name: value + 1 for name, value in state.items()}
+    torch.save({"model": state, "ema": averaged}, tmp_path / "both.pt")
+    model = opened(tmp_path, NET, checkpoint="both.pt", key="ema")
+    assert torch.equal(model.module.head.weight, averaged["head.weight"])
+
+
 def test_without_a_checkpoint_buffers_are_those_of_the_constructor(tmp_path: Path) -> None:
     model = opened(tmp_path, NET + "CHECKPOINT = None\n")
     assert model.report is None

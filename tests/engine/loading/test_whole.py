@@ -68,15 +68,15 @@ def test_weights_alone_are_told_to_need_code(tmp_path: Path, name: str) -> None:
 def test_a_folder_of_transformers_opens_in_eval_with_a_report(tmp_path: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
-    config = BertConfig(
-        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, num_labels=3
-    )
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    config.id2label = {0: "bad", 1: "fair", 2: "good"}
     torch.manual_seed(0)
     saved = BertForSequenceClassification(config)
     saved.save_pretrained(tmp_path / "bert")
     model = opened(tmp_path, "bert")
     assert type(model.module).__name__ == "BertForSequenceClassification"
     assert (model.name, model.module.training) == ("bert", False)
+    assert model.classes == ("bad", "fair", "good")
     assert model.report is not None
     assert (model.report.missing, model.report.unexpected) == ([], [])
     assert model.report.loaded == len(saved.state_dict())
