@@ -100,7 +100,7 @@ class Button(KeyboardFocus, QPushButton):
             paint_sign(painter, QPointF(self.width() - 14, middle), "chevron")
 
     def _padding(self) -> int:
-        return 12 if self.height() >= 28 else 10
+        return 12 if self.height() >= 28 else 9
 
     def _has_sign(self) -> bool:
         return self._sign is not None or self._lamp != "none"

@@ -139,6 +139,11 @@ class FindingsPane(QWidget):
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        bar = area.verticalScrollBar()
+        # The bar takes the place of the margin, so that cards keep their width when it comes.
+        bar.rangeChanged.connect(
+            lambda _, most: self._list.setContentsMargins(12, 0, 12 - (bar.sizeHint().width() if most else 0), 12)
+        )
         return area
 
     def _new_card(self, row: FindingRow, unfolded: bool) -> FindingCard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QAbstractItemModel, QObject, QSortFilterProxyModel
 
 from modelight.widgets.tree_model import Index, Node, TreeModel
@@ -15,6 +17,8 @@ class TreeFilter(QSortFilterProxyModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._source: TreeModel | None = None
+        self._active = False
         self._words: list[str] = []
         self._only_reacting = False
         self._shown: list[bool] = []
@@ -22,6 +26,7 @@ class TreeFilter(QSortFilterProxyModel):
     def setSourceModel(self, source: QAbstractItemModel) -> None:
         # What was decided about other rows must not answer for new ones, however many there are.
         source.modelAboutToBeReset.connect(self._forget)
+        self._source = source if isinstance(source, TreeModel) else None
         super().setSourceModel(source)
 
     def set_text(self, text: str) -> None:
@@ -41,6 +46,7 @@ class TreeFilter(QSortFilterProxyModel):
     def refresh(self) -> None:
         """Decide anew, also after the source's rows were replaced."""
         self.beginFilterChange()
+        self._active = self.is_active()
         self._decide()
         self.endFilterChange()
 
@@ -49,24 +55,24 @@ class TreeFilter(QSortFilterProxyModel):
         return sum(self._matches(node) for node in self._nodes())
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
-        if not self.is_active():
+        # Called once per row: 100 000 times for a large network, so it looks up and no more.
+        if not self._active:
             return True
-        source = self.sourceModel()
-        assert isinstance(source, TreeModel)
+        source = self._source
+        assert source is not None
         if len(self._shown) != len(source.nodes()):
             self._decide()
-        return self._shown[source.index(source_row, 0, source_parent).internalId()]
+        return self._shown[source.siblings(source_parent)[source_row].index]
 
     def _forget(self) -> None:
         self._shown = []
 
-    def _nodes(self) -> list[Node]:
-        source = self.sourceModel()
-        return list(source.nodes()) if isinstance(source, TreeModel) else []
+    def _nodes(self) -> Sequence[Node]:
+        return self._source.nodes() if self._source else []
 
     def _decide(self) -> None:
         nodes = self._nodes()
-        self._shown = [self._matches(node) for node in nodes]
+        self._shown = [self._matches(node) for node in nodes] if self._active else [True] * len(nodes)
         for node in reversed(nodes):
             if node.row.parent >= 0 and self._shown[node.index]:
                 self._shown[node.row.parent] = True

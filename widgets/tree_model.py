@@ -183,6 +183,10 @@ class TreeModel(QAbstractItemModel):
         node = self._by_path.get(path)
         return self.createIndex(node.place, column, node.index) if node else QModelIndex()
 
+    def siblings(self, parent: Index) -> Sequence[Node]:
+        """The nodes below an index; the roots for an invalid one."""
+        return self._nodes[parent.internalId()].children if parent.isValid() else self._roots
+
     def node(self, index: Index) -> Node:
         """The node behind a valid index."""
         return self._nodes[index.internalId()]
@@ -190,7 +194,7 @@ class TreeModel(QAbstractItemModel):
     # -- QAbstractItemModel -------------------------------------------------------------------------------------------
 
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
-        siblings = self.node(parent).children if parent.isValid() else self._roots
+        siblings = self.siblings(parent)
         if not (0 <= row < len(siblings) and 0 <= column < len(Column)) or parent.column() > 0:
             return QModelIndex()
         return self.createIndex(row, column, siblings[row].index)
