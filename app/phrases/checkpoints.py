@@ -51,6 +51,9 @@ PHRASES: dict[str, str] = {
     "kind-packed": QT_TRANSLATE_NOOP("phrases", "weights packed as {dtype}"),
     "kind-fake-quantize": QT_TRANSLATE_NOOP("phrases", "FakeQuantize"),
     "kind-observer": QT_TRANSLATE_NOOP("phrases", "observer of a quantization"),
+    # --- roles of tensors
+    "role-parameter": QT_TRANSLATE_NOOP("phrases", "parameter"),
+    "role-buffer": QT_TRANSLATE_NOOP("phrases", "buffer"),
     # --- marks and notes
     "statistics-incomplete": QT_TRANSLATE_NOOP("phrases", "{present} is there, {absent} is not"),
     "counter-absent": QT_TRANSLATE_NOOP("phrases", "without num_batches_tracked"),

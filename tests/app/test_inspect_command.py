@@ -57,7 +57,7 @@ def test_text_has_the_summary_on_top_and_an_aligned_tree(checkpoint: str, capsys
     weight = next(line for line in rows if line.strip().startswith("weight"))
     assert weight.index("parameter") == head.index("kind")
     assert weight.index("float32") == head.index("dtype")
-    assert weight.rstrip().endswith("864 B")
+    assert weight.rstrip().endswith("864\u00a0B")
     assert any("Conv2d, 8 filters of 3 × 3 × 3" in line for line in rows)
 
 

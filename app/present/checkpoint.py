@@ -1,0 +1,117 @@
+"""From a checkpoint's facts to what its page shows."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import numpy as np
+
+from modelight.phrases import phrase
+from modelight.present.checkpoint_text import marks_of, visible
+from modelight.protocol import CheckpointFacts, CheckpointLayer, CheckpointTensor, Clause, Stats, TensorInspected
+from modelight.widgets import numbers
+from modelight.widgets.checkpoint_data import CheckpointData, CheckpointRow, Floats, TensorData
+
+_RUNNING = ("running_mean", "running_var")
+
+
+def checkpoint_data(facts: CheckpointFacts) -> CheckpointData:
+    """Everything on the page but the selected tensor."""
+    return CheckpointData(
+        file=visible(PurePath(facts.path).name),
+        format=facts.format,
+        file_size=numbers.size(facts.file_bytes),
+        key=facts.key,
+        choices=tuple((one.key, one.tensors) for one in facts.state_dicts),
+        tensors=len(facts.tensors),
+        parameters=facts.parameters,
+        buffers=facts.buffers,
+        size=numbers.size(facts.tensor_bytes),
+        dtypes=tuple(facts.dtypes),
+        rows=tuple(_rows(facts)),
+        has_flags=facts.has_flags,
+        attention=tuple(marks_of(facts)),
+        # Which others there are, the menu says.
+        notes=tuple(visible(phrase(note)) for note in facts.notes if note.id != "other-state-dicts"),
+        around=tuple(
+            (visible(name), visible(text)) for name, text in (*facts.wrapping, *facts.metadata, *facts.extras)
+        ),
+    )
+
+
+def tensor_data(reply: TensorInspected, facts: CheckpointFacts) -> TensorData:
+    """The values of one tensor; a stamp other than that of ``facts`` tells that the file has changed."""
+    # Running statistics are what eval uses.
+    role = "eval_mark" if reply.name.rpartition(".")[2] in _RUNNING else "mask"
+    changed = reply.stamp != facts.stamp
+    stats = reply.stats
+    if stats is None:
+        words = phrase(reply.unseen) if reply.unseen is not None else ""
+        return TensorData(reply.name, 0, role, words=visible(words), changed=changed)
+    edges, counts = _histogram(stats)
+    return TensorData(
+        key=reply.name,
+        count=stats.count,
+        role=role,
+        edges=edges,
+        counts=counts,
+        figures=_figures(stats),
+        nan=reply.not_finite[0],
+        infinite=reply.not_finite[1],
+        changed=changed,
+    )
+
+
+def _rows(facts: CheckpointFacts) -> list[CheckpointRow]:
+    held: list[list[CheckpointTensor]] = [[] for _ in facts.layers]
+    for tensor in facts.tensors:
+        held[tensor.layer].append(tensor)
+    rows: list[CheckpointRow] = []
+    places: list[int] = []
+    for index, layer in enumerate(facts.layers):
+        places.append(len(rows))
+        rows.append(_layer_row(layer, places[layer.parent] if layer.parent >= 0 else -1, facts))
+        rows += [_tensor_row(tensor, places[index]) for tensor in held[index]]
+    return rows
+
+
+def _layer_row(layer: CheckpointLayer, parent: int, facts: CheckpointFacts) -> CheckpointRow:
+    return CheckpointRow(
+        name=visible(layer.name) or visible(PurePath(facts.path).stem),
+        parent=parent,
+        kind=visible(phrase(layer.kind)),
+        size=numbers.size(layer.bytes),
+        marks=" · ".join(visible(phrase(mark)) for mark in layer.marks),
+        note=" · ".join(visible(phrase(note)) for note in layer.notes),
+        mode=None if layer.training is None else "train" if layer.training else "eval",
+    )
+
+
+def _tensor_row(tensor: CheckpointTensor, parent: int) -> CheckpointRow:
+    return CheckpointRow(
+        name=visible(tensor.name.rpartition(".")[2]),
+        parent=parent,
+        kind=phrase(Clause(f"role-{tensor.role}")),
+        size=numbers.size(tensor.bytes),
+        key=tensor.name,
+        shape=numbers.shape(tensor.shape),
+        dtype=tensor.dtype,
+        marks=" · ".join(visible(phrase(mark)) for mark in tensor.marks),
+        note=visible(f"= {tensor.tied_to}") if tensor.tied_to else "",
+    )
+
+
+def _histogram(stats: Stats) -> tuple[Floats | None, Floats | None]:
+    if stats.counts is None:
+        return None, None
+    counts = stats.counts.numpy().astype(np.float64)
+    low, high = stats.low, stats.high
+    if low == high:  # one value: a narrow bar in the middle
+        half = max(abs(low) * 0.05, 0.05)
+        return low + half * np.array([-1.0, -0.02, 0.02, 1.0]), np.array([0.0, counts.sum(), 0.0])
+    return np.linspace(low, high, len(counts) + 1), counts
+
+
+def _figures(stats: Stats) -> tuple[tuple[str, str], ...]:
+    found = (("minimum", stats.minimum), ("mean", stats.mean), ("deviation", stats.std), ("maximum", stats.maximum))
+    return tuple((name, numbers.figure(value)) for name, value in found if value is not None)

@@ -1,0 +1,296 @@
+"""The tree of a checkpoint: modules and their tensors, with kind, shape, dtype, size and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPointF,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QFontMetricsF, QPainter, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTreeView,
+    QWidget,
+)
+
+from modelight.widgets import theme
+from modelight.widgets.checkpoint_data import CheckpointRow
+from modelight.widgets.lamp import paint_lamp
+from modelight.widgets.signs import paint_sign
+
+Index = QModelIndex | QPersistentModelIndex
+
+ROW_HEIGHT = 26
+_EXPAND_UP_TO = 400
+"""A tree of at most so many rows opens unfolded."""
+_PAD = 6
+_LAMP = 16
+_SIGN = 18
+"""What the sign before a mark takes."""
+
+
+class Column(IntEnum):
+    """Columns of the table."""
+
+    NAME = 0
+    KIND = 1
+    SHAPE = 2
+    DTYPE = 3
+    SIZE = 4
+    MARKS = 5
+
+
+_NAME, _NAME_WIDE, _WIDE = 168, 260, 760
+"""Width of the names, and of those in a table at least so wide."""
+_MOST = {Column.SHAPE: 132, Column.DTYPE: 84, Column.SIZE: 72}
+"""Columns as wide as what stands in them, up to so many logical pixels."""
+_LEAST = 48
+_KIND_LEAST = 170
+_MEASURED = 2000
+"""Rows whose texts are measured for that."""
+DISPLAY = int(Qt.ItemDataRole.DisplayRole)
+TOOLTIP = int(Qt.ItemDataRole.ToolTipRole)
+ALIGNMENT = int(Qt.ItemDataRole.TextAlignmentRole)
+ACCESSIBLE = int(Qt.ItemDataRole.AccessibleTextRole)
+ROW = int(Qt.ItemDataRole.UserRole)
+"""The :class:`CheckpointRow`, for the delegate."""
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+class CheckpointModel(QAbstractItemModel):
+    """The rows as a tree. It never changes once it is filled, so there is a reset and nothing finer."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._rows: Sequence[CheckpointRow] = ()
+        self._children: list[list[int]] = []
+        self._places: list[int] = []
+        self._roots: list[int] = []
+
+    def set_rows(self, rows: Sequence[CheckpointRow]) -> None:
+        """Show another checkpoint."""
+        self.beginResetModel()
+        self._rows, self._roots = rows, []
+        self._children = [[] for _ in rows]
+        self._places = []
+        for number, row in enumerate(rows):
+            siblings = self._children[row.parent] if row.parent >= 0 else self._roots
+            self._places.append(len(siblings))
+            siblings.append(number)
+        self.endResetModel()
+
+    def row(self, index: Index) -> CheckpointRow:
+        """The row behind a valid index."""
+        return self._rows[index.internalId()]
+
+    def index_of(self, key: str) -> QModelIndex:
+        """The index of a tensor; invalid where there is none."""
+        for number, row in enumerate(self._rows):
+            if row.key and row.key == key:
+                return self.createIndex(self._places[number], 0, number)
+        return QModelIndex()
+
+    def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008 - Qt's own default
+        siblings = self._children[parent.internalId()] if parent.isValid() else self._roots
+        if not (0 <= row < len(siblings) and 0 <= column < len(Column)) or parent.column() > 0:
+            return QModelIndex()
+        return self.createIndex(row, column, siblings[row])
+
+    def parent(self, index: Index = QModelIndex()) -> Any:  # type: ignore[override]  # noqa: B008
+        above = self.row(index).parent if index.isValid() else -1
+        return self.createIndex(self._places[above], 0, above) if above >= 0 else QModelIndex()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        if not parent.isValid():
+            return len(self._roots)
+        return len(self._children[parent.internalId()]) if parent.column() == 0 else 0
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return len(Column)
+
+    def data(self, index: Index, role: int = DISPLAY) -> Any:
+        if not index.isValid():
+            return None
+        row = self.row(index)
+        if role == ROW:
+            return row
+        if role in (DISPLAY, ACCESSIBLE):
+            return _texts(row)[index.column()]
+        if role == TOOLTIP:
+            return "\n".join(text for text in (row.key or row.name, row.kind, row.shape, row.marks, row.note) if text)
+        if role == ALIGNMENT and index.column() == Column.SIZE:
+            return int(_RIGHT)
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = DISPLAY) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == ALIGNMENT:
+            return int(_RIGHT if section == Column.SIZE else _LEFT)
+        if role != DISPLAY:
+            return None
+        titles = ("Name", "Kind", "Shape", "dtype", "Size", "Marks")
+        return self._words(titles[section])
+
+    def _words(self, title: str) -> str:
+        words = {
+            "Name": self.tr("Name"),
+            "Kind": self.tr("Kind"),
+            "Shape": self.tr("Shape"),
+            "Size": self.tr("Size"),
+            "Marks": self.tr("Marks"),
+        }
+        return words.get(title, title)
+
+
+def _texts(row: CheckpointRow) -> tuple[str, ...]:
+    return row.name, row.kind, row.shape, row.dtype, row.size, row.marks or row.note
+
+
+class CheckpointDelegate(QStyledItemDelegate):
+    """Paints cells; the view paints the ground of the row."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(60, ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        row: CheckpointRow = index.data(ROW)
+        if option.state & QStyle.StateFlag.State_Selected:  # type: ignore[attr-defined]
+            painter.fillRect(option.rect, theme.color("selection"))  # type: ignore[attr-defined]
+        room = QRectF(option.rect).adjusted(_PAD, 0, -_PAD, 0)  # type: ignore[attr-defined]
+        column = index.column()
+        if column == Column.NAME:
+            self._paint_name(painter, room, row)
+        elif column == Column.MARKS and row.marks:
+            paint_sign(painter, QPointF(room.left() + 6, room.center().y()), "critical")
+            self._write(painter, room.adjusted(_SIGN, 0, 0, 0), row.marks, 12, 500, "attention")
+        elif column == Column.SIZE:
+            self._write(painter, room, row.size, 12, 400, "text2", _RIGHT)
+        else:
+            tone = "text3" if column in (Column.DTYPE, Column.MARKS) or (row.key and column == Column.KIND) else "text2"
+            self._write(painter, room, _texts(row)[column], 12, 400, tone)
+
+    def _paint_name(self, painter: QPainter, room: QRectF, row: CheckpointRow) -> None:
+        room = room.adjusted(-_PAD + 4, 0, 0, 0)
+        if row.mode is not None:
+            paint_lamp(painter, QPointF(room.left() + 6, room.center().y()), row.mode, False)
+            room.setLeft(room.left() + _LAMP)
+        tone, weight = ("text2", 400) if row.key else ("text", 500)
+        self._write(painter, room, row.name, 13, weight, tone, elide=Qt.TextElideMode.ElideMiddle)
+
+    @staticmethod
+    def _write(
+        painter: QPainter,
+        room: QRectF,
+        text: str,
+        size: int,
+        weight: int,
+        tone: str,
+        align: Qt.AlignmentFlag = _LEFT,
+        elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+    ) -> None:
+        face = theme.font(size, weight)
+        painter.setFont(face)
+        painter.setPen(theme.color(tone))
+        painter.drawText(room, align, QFontMetricsF(face).elidedText(text, elide, room.width()))
+
+
+class CheckpointTree(QTreeView):
+    """Shows the rows; says which tensor or module is looked at."""
+
+    row_selected = Signal(object)
+    """The :class:`CheckpointRow`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model = CheckpointModel(self)
+        self._widths = dict.fromkeys(Column, _LEAST)
+        self.setModel(self._model)
+        self.setItemDelegate(CheckpointDelegate(self))
+        self.setObjectName("checkpoint-tree")
+        self.setAccessibleName(self.tr("Modules and tensors of the checkpoint"))
+        self.setUniformRowHeights(True)
+        self.setIndentation(14)
+        self.setAnimated(False)
+        self.setAllColumnsShowFocus(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setFrameShape(QTreeView.Shape.NoFrame)
+        self._set_header()
+        self.selectionModel().currentRowChanged.connect(self._on_current_changed)
+
+    def _set_header(self) -> None:
+        header = self.header()
+        header.setFont(theme.font(11, 500))
+        header.setFixedHeight(24)
+        header.setSectionsMovable(False)
+        header.setStretchLastSection(False)
+        header.setMinimumSectionSize(40)
+        header.setSectionResizeMode(Column.MARKS, QHeaderView.ResizeMode.Stretch)
+
+    def set_rows(self, rows: Sequence[CheckpointRow]) -> None:
+        """Show another checkpoint, unfolded where it is not too large."""
+        self._model.set_rows(rows)
+        self._measure(rows[:_MEASURED])
+        if len(rows) <= _EXPAND_UP_TO:
+            self.expandAll()
+        else:
+            self.expandToDepth(0)
+
+    def _measure(self, rows: Sequence[CheckpointRow]) -> None:
+        metrics = QFontMetricsF(theme.font(12, 500))
+        for column in Column:
+            texts = {_texts(row)[column] for row in rows}
+            width = max((metrics.horizontalAdvance(text) for text in texts), default=0.0) + 2 * _PAD + 2
+            self._widths[column] = max(_LEAST, round(width))
+        for column, most in _MOST.items():
+            self.header().resizeSection(column, min(most, self._widths[column]))
+        self._share()
+
+    def _share(self) -> None:
+        """Kinds get what they need where marks need less than the rest; else marks give way: the sign stays."""
+        self.header().resizeSection(Column.NAME, _NAME_WIDE if self.viewport().width() >= _WIDE else _NAME)
+        fixed = (Column.NAME, *_MOST)
+        rest = self.viewport().width() - sum(self.header().sectionSize(column) for column in fixed)
+        marks = self._widths[Column.MARKS] + _SIGN
+        self.header().resizeSection(Column.KIND, min(self._widths[Column.KIND], max(_KIND_LEAST, rest - marks)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._share()
+
+    def select(self, key: str) -> None:
+        """Make a tensor the current row; nothing happens where there is none."""
+        index = self._model.index_of(key)
+        if index.isValid():
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+
+    def drawBranches(self, painter: QPainter, rect: Any, index: Index) -> None:
+        if self.selectionModel().isRowSelected(index.row(), index.parent()):
+            painter.fillRect(rect, theme.color("selection"))
+        if self.model().hasChildren(index):
+            center = QPointF(rect.right() - 6.5, rect.center().y() + 0.5)
+            paint_sign(painter, center, "chevron" if self.isExpanded(index) else "chevron-right")
+
+    def _on_current_changed(self, current: QModelIndex) -> None:
+        if current.isValid():
+            self.row_selected.emit(self._model.row(current))
