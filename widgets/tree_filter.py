@@ -22,6 +22,7 @@ class TreeFilter(QSortFilterProxyModel):
         self._words: list[str] = []
         self._only_reacting = False
         self._shown: list[bool] = []
+        self._texts: list[str] = []
 
     def setSourceModel(self, source: QAbstractItemModel) -> None:
         # What was decided about other rows must not answer for new ones, however many there are.
@@ -52,6 +53,8 @@ class TreeFilter(QSortFilterProxyModel):
 
     def matches(self) -> int:
         """How many rows match by themselves."""
+        if not self._active:
+            return len(self._nodes())
         return sum(self._matches(node) for node in self._nodes())
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
@@ -66,12 +69,16 @@ class TreeFilter(QSortFilterProxyModel):
 
     def _forget(self) -> None:
         self._shown = []
+        self._texts = []
 
     def _nodes(self) -> Sequence[Node]:
         return self._source.nodes() if self._source else []
 
     def _decide(self) -> None:
         nodes = self._nodes()
+        if self._active and not self._texts:
+            # Kept from one key stroke to the next.
+            self._texts = [f"{node.row.path or node.row.name} {node.row.type}".lower() for node in nodes]
         self._shown = [self._matches(node) for node in nodes] if self._active else [True] * len(nodes)
         for node in reversed(nodes):
             if node.row.parent >= 0 and self._shown[node.index]:
@@ -82,5 +89,5 @@ class TreeFilter(QSortFilterProxyModel):
             return False
         if not self._words:
             return True
-        text = f"{node.row.path or node.row.name} {node.row.type}".lower()
+        text = self._texts[node.index]
         return all(word in text for word in self._words)
