@@ -44,6 +44,7 @@ Python = Annotated[str, typer.Option("--python", help="Interpreter for the model
 Host = Annotated[str, typer.Option("--host", help="user@machine: run the model process there, over ssh.")]
 Ssh = Annotated[str, typer.Option("--ssh", help="Command that reaches the host, with options of its own.")]
 Key = Annotated[str, typer.Option("--key", help="Which state dict of the checkpoint, where it holds several.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Allow a full unpickle, which runs code of the file's author.")]
 PageName = Annotated[
     Literal["output", "dropout", "statistics", "layers", "compare", "console"],
     typer.Option("--page", help="Page to show."),
@@ -128,13 +129,34 @@ def check(
     image_mean: ImageMean = "0",
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
+    key: Key = "",
+    trust: Trust = False,
 ) -> None:
     """Look for what is remarkable, without a window. Exit status 0: clean, 1: findings, 2: could not look."""
     from modelight.headless import check_command
 
     images = _images(image_size, image_mean, image_std, image_channels)
     setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
+    setup.key, setup.trust = key, trust
     raise typer.Exit(check_command(setup, allow or [], json))
+
+
+@app.command()
+def inspect(
+    checkpoint: Annotated[str, typer.Argument(help="File or folder to look into.", show_default=False)],
+    other: Annotated[str | None, typer.Argument(help="A second one: what differs, and how far.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    key: Annotated[str | None, typer.Option("--key", help="Which state dict, where the file holds several.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every value, not only those of running statistics.")
+    ] = False,
+    trust: Trust = False,
+) -> None:
+    """Look into a checkpoint without the model's code. Exit status 0: readable, 1: marks need attention, 2: not
+    readable."""
+    from modelight.inspect_command import inspect_command
+
+    raise typer.Exit(inspect_command(checkpoint, other, json, key, deep, trust=trust))
 
 
 @app.command()

@@ -50,6 +50,8 @@ def _checked(setup: Setup, allow: list[str]) -> CheckReport:
         directory=setup.directory,
         device=setup.device,
         seed=setup.build_seed,
+        trust=setup.trust,
+        key=setup.key,
     )
     model = opening.open_model(command)
     if setup.sources or model.example is None:
