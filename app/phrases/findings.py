@@ -101,6 +101,17 @@ PHRASES: dict[str, str] = {
         "With every flag in eval a run still rewrites {tensors:count} tensors, {first} first of all (by "
         "{largest:figure}). They were put back; your own script does not do that.",
     ),
+    "ML118.title": QT_TRANSLATE_NOOP("phrases", "State moves, and not in norm layers alone"),
+    "ML118.restored": QT_TRANSLATE_NOOP(
+        "phrases",
+        "In these modes a run rewrites {tensors:count} tensors that belong to no norm layer, {first} first of all (by "
+        "{largest:figure}). They were put back. With every flag in eval they stay as they are.",
+    ),
+    "ML118.kept": QT_TRANSLATE_NOOP(
+        "phrases",
+        "In these modes each run rewrites {tensors:count} tensors that belong to no norm layer, {first} first of all "
+        "(by {largest:figure}), and they stay rewritten: Keep updates is on. In eval they do not move.",
+    ),
     # --- randomness
     "ML120.title.one": QT_TRANSLATE_NOOP("phrases", "1 dropout is on"),
     "ML120.title.many": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on"),

@@ -225,6 +225,16 @@ def test_statistics_that_move_in_train_alone_do_not_move_in_eval() -> None:
     assert "ML117" not in ids(look(small(), signal()))
 
 
+def test_the_vectors_of_spectral_norm_move_in_train() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(40, 30)), nn.BatchNorm1d(30))
+    among = look(model.train(), torch.randn(6, 40), batch=3)
+    finding = found("ML118", among)
+    assert (finding.module, finding.values["tensors"]) == ("0.parametrizations.weight.0", 2)
+    assert not {"ML117", "ML118"} & set(ids(look(model.eval(), torch.randn(6, 40))))
+    assert "ML118" not in ids(look(small(), signal()))
+
+
 # -------------------------------------------------------------------------------------------------------------- ML170
 
 

@@ -203,6 +203,10 @@ def test_every_rule_has_its_words_and_its_page() -> None:
 
 
 def test_every_page_belongs_to_a_rule() -> None:
+    index = (ROOT / "docs" / "findings" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\[(ML\d+)\]\((ML\d+)\.md\) \| ([a-z0-9-]+) \|", index) == [
+        (rule.id, rule.id, rule.name) for rule in findings.RULES
+    ]
     pages = {path.stem for path in (ROOT / "docs" / "findings").glob("ML*.md")}
     assert pages == {rule.id for rule in findings.RULES}
 

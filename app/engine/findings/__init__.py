@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ML115", "broken-statistics", norms.broken_statistics),
     Rule("ML116", "untouched-statistics", norms.untouched_statistics),
     Rule("ML117", "state-moves-in-eval", norms.moves_in_eval),
+    Rule("ML118", "state-moves-in-train", norms.moves_in_train),
     Rule("ML120", "dropouts-on", randomness.dropouts_on),
     Rule("ML121", "dropout-in-eval", randomness.drops_in_eval),
     Rule("ML122", "attention-dropout-in-eval", randomness.attention_drops_in_eval),

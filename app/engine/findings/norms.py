@@ -181,6 +181,28 @@ def moves_in_eval(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("ML117", "warning", owner, values)
 
 
+def moves_in_train(evidence: Evidence) -> Iterator[Finding]:
+    """Parameters and buffers of other than norm layers that a run rewrites because of its modes."""
+    norms = {norm.path for norm in evidence.first.norms}
+    always = {entry.name for entry in evidence.evaluated.ledger.entries}
+    entries = [
+        entry
+        for entry in evidence.first.ledger.entries
+        if entry.kind in ("parameter", "buffer")
+        and entry.name not in always
+        and entry.name.rpartition(".")[0] not in norms
+    ]
+    if entries:
+        owner = entries[0].name.rpartition(".")[0]
+        values: dict[str, Value] = {
+            "tensors": len(entries),
+            "first": entries[0].name,
+            "largest": entries[0].max_change,
+            "say": ["ML118.kept" if evidence.command.keep_updates else "ML118.restored"],
+        }
+        yield Finding("ML118", "warning", owner, values, remedies=[set_eval(evidence.rows, [""])])
+
+
 def needs_more_values(evidence: Evidence) -> Iterator[Finding]:
     """The model raises in its present state, for want of a second value per channel."""
     error = evidence.problem
