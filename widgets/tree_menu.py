@@ -31,7 +31,8 @@ def fill_menu(menu: QMenu, node: Node, tree: ModuleTree) -> None:
             _add_modes(menu, "only", *alone, lambda on: _request(tree, path, on, False))
         every = _tr("All {0}: train").format(type_), _tr("All {0}: eval").format(type_)
         _add_modes(menu, "type", *every, lambda on: tree.type_mode_requested.emit(type_, on))
-        _add(menu, "freeze", _tr("Freeze statistics"), lambda: tree.freeze_requested.emit(path))
+        if node.row.has_statistics:
+            _add(menu, "freeze", _tr("Freeze statistics"), lambda: tree.freeze_requested.emit(path))
         menu.addSeparator()
     if node.row.parameters:
         _add(menu, "grad-on", _tr("requires_grad on"), lambda: tree.requires_grad_requested.emit(path, True))

@@ -55,6 +55,8 @@ class TreeRow:
     """What is remarkable about it, in sentences."""
     also_at: tuple[str, ...] = ()
     """Other paths of the same module."""
+    has_statistics: bool = False
+    """Whether a layer with running statistics is in the subtree."""
     own_train: bool = False
     """Its class overrides ``train()`` or ``eval()``."""
 

@@ -11,13 +11,17 @@ from modelight.widgets.tree_model import Tone, TreeRow, TreeState
 
 _REMARKS = {"needs-more-than-one-value", "untouched-statistics"}
 """What is worth knowing about a module's tensors, but breaks nothing by itself."""
+_WITH_STATISTICS = {"batch_norm", "instance_norm"}
 _AGAINST_FLAG = {"drops-always"}
 """Effects that no flag switches off: in eval they ask for attention."""
 
 
 def tree_rows(rows: Sequence[Row], model: str) -> list[TreeRow]:
     """One tree row per row; the root is called ``model``."""
-    return [_row(row, model) for row in rows]
+    statistics = [row.kind in _WITH_STATISTICS for row in rows]
+    for index in range(len(rows) - 1, 0, -1):
+        statistics[rows[index].parent] |= statistics[index]
+    return [_row(row, model, has) for row, has in zip(rows, statistics, strict=True)]
 
 
 def tree_states(states: Iterable[RowState], rows: Sequence[Row]) -> dict[int, TreeState]:
@@ -35,7 +39,7 @@ def effect_text(clauses: Iterable[Clause]) -> str:
     return " · ".join(phrase(clause) for clause in clauses)
 
 
-def _row(row: Row, model: str) -> TreeRow:
+def _row(row: Row, model: str, has_statistics: bool) -> TreeRow:
     return TreeRow(
         path=row.path,
         name=row.name or row.path.rpartition(".")[2] or model,
@@ -46,6 +50,7 @@ def _row(row: Row, model: str) -> TreeRow:
         reacts_below=row.sensitive_below,
         notes=" ".join(phrase(note) for note in row.notes),
         also_at=tuple(row.also_at),
+        has_statistics=has_statistics,
         own_train=any(note.id in ("overrides-train", "overrides-eval") for note in row.notes),
     )
 

@@ -91,6 +91,7 @@ def test_rows_keep_their_places_and_the_root_takes_the_models_name() -> None:
     root, first, shared, own = tree_rows(ROWS, "net")
     assert (root.name, root.parent, root.reacts_below) == ("net", -1, 2)
     assert (first.path, first.type, first.parameters, first.reacts) == ("norm", "BatchNorm2d", 32, True)
+    assert (root.has_statistics, first.has_statistics, shared.has_statistics) == (True, True, False)
     assert shared.also_at == ("again",)
     assert own.own_train and "net.py:3" in own.notes and not first.own_train
 

@@ -228,6 +228,7 @@ def test_context_menu_asks_for_what_it_says(tree: ModuleTree, qtbot: QtBot) -> N
         assert asked.args == expected
     press(menu, "copy")
     assert QGuiApplication.clipboard().text() == "features"
+    assert "freeze" not in [action.objectName() for action in tree.context_menu("drop").actions()]
     assert "own-train-True" not in [action.objectName() for action in menu.actions()]
     with pytest.raises(KeyError):
         tree.context_menu("no such module")

@@ -110,9 +110,9 @@ def test_a_banner_says_its_sentence_and_offers_its_buttons(qtbot: QtBot) -> None
     assert pressed.args == ["restart"]
     details, text = banner.findChild(QPushButton, "banner-details"), banner.findChild(QPlainTextEdit)
     assert isinstance(details, QPushButton) and isinstance(text, QPlainTextEdit)
-    assert text.isHidden()
+    assert not text.isVisible()
     qtbot.mouseClick(details, LEFT)
-    assert not text.isHidden() and text.toPlainText() == "Traceback" and text.isReadOnly()
+    assert text.isVisible() and text.toPlainText() == "Traceback" and text.isReadOnly()
     dismiss = banner.findChild(QPushButton, "banner-dismiss")
     assert isinstance(dismiss, QPushButton)
     with qtbot.waitSignal(banner.dismissed):

@@ -8,7 +8,7 @@ _LAYERS = ("Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d")
 
 ROWS = [
     TreeRow("", "net", -1, "Net", 14_274, reacts_below=3),
-    TreeRow("features", "features", 0, "Sequential", 14_208, reacts_below=2),
+    TreeRow("features", "features", 0, "Sequential", 14_208, reacts_below=2, has_statistics=True),
     *(
         TreeRow(f"features.{at}", str(at), 1, type_, 64, reacts="Norm" in type_, reacts_below=int("Norm" in type_))
         for at, type_ in enumerate(_LAYERS)
