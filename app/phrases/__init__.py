@@ -1,16 +1,17 @@
 """The words of the program: every sentence a person reads that begins as a :class:`~modelight.protocol.Clause`.
 
 Plain Python, so that ``modelight check`` and the notebook say the same as the window without Qt. The window installs
-Qt's translator with :func:`translate_with`; :func:`mark` is what ``pyside6-lupdate`` looks for (it knows the name
-``QT_TRANSLATE_NOOP``).
+Qt's translator with :func:`translate_with`; ``pyside6-lupdate`` looks for
+:func:`QT_TRANSLATE_NOOP` by its name.
 
 A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count``
-(14 274), ``percent``
-(0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide), ``size`` (bytes: 262 KiB).
+(14 274), ``percent`` (0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide), ``size`` (bytes:
+262 KiB), ``place`` (the last part of a path: ``net.py:24``).
 """
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,6 +42,8 @@ class _Formatter(string.Formatter):
             return _MISSING
         if format_spec in ("count", "percent", "figure", "size"):
             return str(getattr(numbers, format_spec)(value))
+        if format_spec == "place":
+            return re.split(r"[/\\]", str(value))[-1]
         if isinstance(value, list):
             return ", ".join(str(item) for item in value)
         return str(super().format_field(value, format_spec))

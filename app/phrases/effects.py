@@ -15,9 +15,9 @@ PHRASES: dict[str, str] = {
     "no-flag": QT_TRANSLATE_NOOP("phrases", "has no mode (frozen script)"),
     "layers-react": QT_TRANSLATE_NOOP("phrases", "{count:count} layers react"),
     "layer-reacts": QT_TRANSLATE_NOOP("phrases", "1 layer reacts"),
-    "reads-flag": QT_TRANSLATE_NOOP("phrases", "reads its training flag at {source}"),
+    "reads-flag": QT_TRANSLATE_NOOP("phrases", "reads its training flag at {source:place}"),
     "script-reads-flag": QT_TRANSLATE_NOOP("phrases", "its script reads the training flag"),
-    "flag-only": QT_TRANSLATE_NOOP("phrases", "flag only: its own train() does more at {source}"),
+    "flag-only": QT_TRANSLATE_NOOP("phrases", "flag only: its own train() does more at {source:place}"),
     "passes-through": QT_TRANSLATE_NOOP("phrases", "passes through"),
     # Dropouts
     "drops": QT_TRANSLATE_NOOP("phrases", "drops {p:percent}"),
@@ -28,7 +28,7 @@ PHRASES: dict[str, str] = {
     "drops-batches": QT_TRANSLATE_NOOP("phrases", "skips {p:percent} of batches"),
     "drops-between-layers": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} between layers"),
     "drops-attention": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} of attention weights"),
-    "drops-always": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} in both modes at {source}"),
+    "drops-always": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} in both modes at {source:place}"),
     "drops-nothing": QT_TRANSLATE_NOOP("phrases", "drops nothing, p = 0"),
     # Normalisation
     "batch-stats": QT_TRANSLATE_NOOP("phrases", "batch stats"),
@@ -41,7 +41,7 @@ PHRASES: dict[str, str] = {
     "instance-stats-still": QT_TRANSLATE_NOOP("phrases", "instance stats · never moves"),
     "running-stats": QT_TRANSLATE_NOOP("phrases", "running stats"),
     "fixed-stats": QT_TRANSLATE_NOOP("phrases", "fixed stats"),
-    "norm-reads-flag": QT_TRANSLATE_NOOP("phrases", "running stats; reads its training flag at {source}"),
+    "norm-reads-flag": QT_TRANSLATE_NOOP("phrases", "running stats; reads its training flag at {source:place}"),
     "raises-without": QT_TRANSLATE_NOOP("phrases", "raises: {buffer} is missing"),
     # Others
     "random-slope": QT_TRANSLATE_NOOP("phrases", "random slope, {lower:figure} to {upper:figure}"),

@@ -130,18 +130,18 @@ PHRASES: dict[str, str] = {
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
     "ML121.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "With every flag in eval, {function} dropped {dropped:count} of {total:count} values in {module}, at {source}. "
+        "With every flag in eval, {function} dropped {dropped:count} of {total:count} values in {module}, at {source:place}. "
         "It is on by default: hand it training=self.training.",
     ),
     "ML121.made": QT_TRANSLATE_NOOP(
         "phrases",
         "With every flag in eval, a {function} dropped {dropped:count} of {total:count} values in {module}, at "
-        "{source}. It is no child of the module, so eval() cannot reach it: make it in __init__.",
+        "{source:place}. It is no child of the module, so eval() cannot reach it: make it in __init__.",
     ),
     "ML122.title": QT_TRANSLATE_NOOP("phrases", "Attention drops in eval"),
     "ML122.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "With every flag in eval, scaled_dot_product_attention drops {p:percent} in {module}, at {source}. "
+        "With every flag in eval, scaled_dot_product_attention drops {p:percent} in {module}, at {source:place}. "
         "It has no training flag: give it dropout_p=0.0 in eval.",
     ),
     "ML123.title": QT_TRANSLATE_NOOP("phrases", "Random in eval"),
@@ -156,7 +156,7 @@ PHRASES: dict[str, str] = {
         "found at which they part.",
     ),
     "ML123.generators": QT_TRANSLATE_NOOP("phrases", "Drawn from: {generators}."),
-    "ML123.source": QT_TRANSLATE_NOOP("phrases", "The line that draws is {source}."),
+    "ML123.source": QT_TRANSLATE_NOOP("phrases", "The line that draws is {source:place}."),
     "ML124.title": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on, and nothing is random"),
     "ML124.title.one": QT_TRANSLATE_NOOP("phrases", "1 dropout is on, and nothing is random"),
     "ML124.body": QT_TRANSLATE_NOOP(
@@ -191,14 +191,14 @@ PHRASES: dict[str, str] = {
     "ML141.title": QT_TRANSLATE_NOOP("phrases", "A train() that does not hand the mode on"),
     "ML141.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{type} has a train() of its own that never uses its argument, or sets no mode at all ({source}): a script that"
+        "{type} has a train() of its own that never uses its argument, or sets no mode at all ({source:place}): a script that"
         " calls eval() may get something else, or start a training run. It is not called unless you ask.",
     ),
     "ML142.title": QT_TRANSLATE_NOOP("phrases", "Asked for eval, got train"),
     "ML142.body": QT_TRANSLATE_NOOP(
         "phrases",
         "The model is in eval, yet {count:count} layers below {module} are in train, {first} first of all. {type} has "
-        "a train() of its own ({source}).",
+        "a train() of its own ({source:place}).",
     ),
     # --- company
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),

@@ -39,7 +39,7 @@ PHRASES: dict[str, str] = {
     "norm-not-asked": QT_TRANSLATE_NOOP("phrases", "This batch's statistics were not asked for."),
     "not-called": QT_TRANSLATE_NOOP("phrases", "Not called in this run."),
     "inside-script": QT_TRANSLATE_NOOP("phrases", "Runs inside a script, where modules are not heard."),
-    "flag-read": QT_TRANSLATE_NOOP("phrases", "{path} read its training flag at {source}, {count:count} times."),
+    "flag-read": QT_TRANSLATE_NOOP("phrases", "{path} read its training flag at {source:place}, {count:count} times."),
     # --- experiments
     "looking": QT_TRANSLATE_NOOP("phrases", "Looking for what is remarkable ({rule})"),
     "flipping": QT_TRANSLATE_NOOP("phrases", "Flipping {module}"),
@@ -115,11 +115,11 @@ PHRASES: dict[str, str] = {
     # --- structure
     "overrides-train": QT_TRANSLATE_NOOP(
         "phrases",
-        "This class's train() may do more than set the flag, or less ({source}). It is not called unasked.",
+        "This class's train() may do more than set the flag, or less ({source:place}). It is not called unasked.",
     ),
     "overrides-eval": QT_TRANSLATE_NOOP(
         "phrases",
-        "This class's eval() may do more than set the flag, or less ({source}). It is not called unasked.",
+        "This class's eval() may do more than set the flag, or less ({source:place}). It is not called unasked.",
     ),
     "unregistered": QT_TRANSLATE_NOOP(
         "phrases",
@@ -152,10 +152,10 @@ PHRASES: dict[str, str] = {
     ),
     "raised-without-targets": QT_TRANSLATE_NOOP(
         "phrases",
-        "In train this module wants targets, which the input has not (flag read at {source}). Try eval.",
+        "In train this module wants targets, which the input has not (flag read at {source:place}). Try eval.",
     ),
     "raised-in-train": QT_TRANSLATE_NOOP(
-        "phrases", "It is in train, and its code reads that flag at {source}: eval may not raise."
+        "phrases", "It is in train, and its code reads that flag at {source:place}: eval may not raise."
     ),
     "listening-spent": QT_TRANSLATE_NOOP(
         "phrases",
