@@ -130,7 +130,8 @@ PHRASES: dict[str, str] = {
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
     "ML121.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "With every flag in eval, {function} dropped {dropped:count} of {total:count} values in {module}, at {source:place}. "
+        "With every flag in eval, {function} dropped {dropped:count} of {total:count} values in {module}, at "
+        "{source:place}. "
         "It is on by default: hand it training=self.training.",
     ),
     "ML121.made": QT_TRANSLATE_NOOP(
@@ -191,7 +192,8 @@ PHRASES: dict[str, str] = {
     "ML141.title": QT_TRANSLATE_NOOP("phrases", "A train() that does not hand the mode on"),
     "ML141.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{type} has a train() of its own that never uses its argument, or sets no mode at all ({source:place}): a script that"
+        "{type} has a train() of its own that never uses its argument, or sets no mode at all ({source:place}): "
+        "a script that"
         " calls eval() may get something else, or start a training run. It is not called unless you ask.",
     ),
     "ML142.title": QT_TRANSLATE_NOOP("phrases", "Asked for eval, got train"),
