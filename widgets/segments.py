@@ -129,7 +129,8 @@ class SegmentedControl(QWidget):
             self._group.addButton(segment)
             row.addWidget(segment)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self._group.buttonClicked.connect(lambda button: self.valueChanged.emit(button.option.value))
+        self._group.buttonClicked.connect(self._on_clicked)
+        self._take_one_tab_stop()
 
     def value(self) -> str:
         """The pressed segment's value; "" where none is pressed."""
@@ -141,6 +142,7 @@ class SegmentedControl(QWidget):
         for name, segment in self._segments.items():
             segment.setChecked(name == value)
         self._group.setExclusive(True)
+        self._take_one_tab_stop()
 
     def set_option_enabled(self, value: str, enabled: bool) -> None:
         """Whether a segment can be pressed; one that is pressed keeps its look."""
@@ -158,8 +160,19 @@ class SegmentedControl(QWidget):
                 return True
         return False
 
+    def _on_clicked(self, segment: _Segment) -> None:
+        self._take_one_tab_stop()
+        self.valueChanged.emit(segment.option.value)
+
+    def _take_one_tab_stop(self) -> None:
+        # Qt does so for clicks alone, and would leave the stop on a segment that is no longer pressed.
+        segments = list(self._segments.values())
+        stop = next((one for one in segments if one.isChecked()), segments[0])
+        for segment in segments:
+            segment.setFocusPolicy(Qt.FocusPolicy.TabFocus if segment is stop else Qt.FocusPolicy.NoFocus)
+
     def _move(self, segment: _Segment, step: int) -> None:
         usable = [one for one in self._segments.values() if one.isEnabled()]
         target = usable[(usable.index(segment) + step) % len(usable)]
-        target.setFocus(Qt.FocusReason.TabFocusReason)
         target.click()
+        target.setFocus(Qt.FocusReason.TabFocusReason)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QSpinBox, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
@@ -81,6 +81,26 @@ def test_the_pressed_mode_has_its_tint_and_underline(
     assert pressed.at(30, 27) == theme.color(f"{value}_mark")
     other = Picture(mode.button("eval" if value == "train" else "train"))
     assert not other.holds(f"{value}_tint")
+
+
+@pytest.mark.parametrize("value", ["", "train", "eval"])
+def test_tab_stops_once_at_the_pressed_segment_and_moves_past(qtbot: QtBot, value: str) -> None:
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    row = QHBoxLayout(holder)
+    before, control, after = Button("before"), mode_control(), Button("after")
+    for widget in (before, control, after):
+        row.addWidget(widget)
+    holder.show()
+    holder.activateWindow()
+    qtbot.waitUntil(holder.isActiveWindow)
+    control.setValue(value)
+    before.setFocus()
+    qtbot.keyClick(before, Qt.Key.Key_Tab)
+    stop = control.button(value or "train")
+    assert QApplication.focusWidget() is stop
+    qtbot.keyClick(stop, Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is after
 
 
 def test_grad_mode_borrows_no_colour_of_a_mode(qtbot: QtBot) -> None:
