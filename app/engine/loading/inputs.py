@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
@@ -101,21 +100,9 @@ def call(function: Callable[[], Any], what: str) -> Any:
         raise refuse(f"{what} failed: {type(error).__name__}: {error}{sources.place(error)}") from error
 
 
-def floating_dtype(module: nn.Module) -> torch.dtype | None:
-    """The dtype of most floating parameters, by count of elements; None for a model without."""
-    counts: dict[torch.dtype, int] = {}
-    for parameter in module.parameters():
-        if parameter.is_floating_point():
-            size = parameter.numel() if not isinstance(parameter, nn.UninitializedParameter) else 1
-            counts[parameter.dtype] = counts.get(parameter.dtype, 0) + size
-    # Eight-bit floats are storage, not arithmetic: no layer takes them as input.
-    counts = {dtype: size for dtype, size in counts.items() if dtype.itemsize > 1}
-    return max(counts, key=lambda dtype: counts[dtype]) if counts else None
-
-
 def adapted(piece: Piece, open_model: OpenModel) -> Piece:
     """The piece on the model's device, floats in the model's dtype, with a note where that changed them."""
-    dtype = floating_dtype(open_model.module)
+    dtype = signatures.floating_dtype(open_model.module)
     changed: dict[str, None] = {}
 
     def adapt(tensor: torch.Tensor) -> torch.Tensor:

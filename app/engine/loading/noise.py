@@ -151,7 +151,7 @@ def _guess(model: nn.Module, device: torch.device, progress: ReportProgress, sho
     tried_on = trial.stand_in(model)
     layer = shapes.first_layer(model)
     asked: list[nn.Module] = []
-    last: Exception | None = None
+    last: BaseException | None = None
     for _ in range(_LAYERS):
         if layer is None or any(layer is earlier for earlier in asked):
             break
@@ -173,10 +173,10 @@ def _try(
     progress: ReportProgress,
     should_stop: ShouldStop,
     layer: nn.Module | None,
-) -> tuple[Guess | None, nn.Module | None, Exception | None]:
+) -> tuple[Guess | None, nn.Module | None, BaseException | None]:
     """(the guess that works, the leaf that was called first if it is another one that says more, the last failure)"""
-    failure: Exception | None = None
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    failure: BaseException | None = None
+    dtype = signatures.floating_dtype(model) or torch.float32
     for guess in islice(guesses, 24):
         progress(Clause("trying-shape", {"shape": guess.text}), None)
         generator = torch.Generator().manual_seed(0)
@@ -196,7 +196,7 @@ def _says_more(layer: nn.Module, model: nn.Module) -> bool:
     return next(shapes.guesses(layer, model), None) is not None
 
 
-def _no_guess(model: nn.Module, failure: Exception | None) -> EngineError:
+def _no_guess(model: nn.Module, failure: BaseException | None) -> EngineError:
     required = [parameter.name for parameter in signatures.parameters(model) if parameter.required]
     name = getattr(model, "original_name", type(model).__name__)
     if len(required) > 1:

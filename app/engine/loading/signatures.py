@@ -1,4 +1,4 @@
-"""What the forward of a model takes."""
+"""What the forward of a model takes: names and dtype."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def parameters(module: nn.Module) -> list[Parameter]:
         for parameter in signature.parameters.values()
         if parameter.kind in named
     ]
+
+
+def floating_dtype(module: nn.Module) -> torch.dtype | None:
+    """The dtype of most floating parameters, by count of elements; None for a model without."""
+    counts: dict[torch.dtype, int] = {}
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            size = parameter.numel() if not isinstance(parameter, nn.UninitializedParameter) else 1
+            counts[parameter.dtype] = counts.get(parameter.dtype, 0) + size
+    # Eight-bit floats are storage, not arithmetic: no layer takes them as input.
+    counts = {dtype: size for dtype, size in counts.items() if dtype.itemsize > 1}
+    return max(counts, key=lambda dtype: counts[dtype]) if counts else None

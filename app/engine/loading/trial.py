@@ -22,7 +22,7 @@ from modelight.engine.loading.pieces import refuse
 class Trial:
     """How a trial went: ``error`` is None where the model took the input; ``first`` is the first leaf called."""
 
-    error: Exception | None
+    error: BaseException | None
     first: nn.Module | None
 
 
@@ -41,14 +41,14 @@ def attempt(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sho
             called.append(module)
 
     hooks = [m.register_forward_pre_hook(note) for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    error: Exception | None = None
+    error: BaseException | None = None
     try:
         with leave_no_trace(model), torch.no_grad(), warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             model(*args, **kwargs)
     except Cancelled:
         raise
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         error = failure
     finally:
         for hook in hooks:

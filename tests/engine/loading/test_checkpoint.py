@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
 from modelight.engine.errors import EngineError
-from modelight.engine.loading import checkpoint
+from modelight.engine.loading import checkpoint, matching, unwrap
 from modelight.protocol import Clause, LoadReport
 
 
@@ -356,3 +358,24 @@ def test_quantised_tensors_are_read_and_do_not_enter_a_float_model_unsaid(tmp_pa
     report = checkpoint.load_into(net, tmp_path / "a.pt")
     assert net.weight.tolist() == [[0.5, -0.5]]
     assert note(report, "dtype-converted") == {"count": 1, "source": "qint8", "target": "float32"}
+
+
+PARTS = st.text("abcxyz_0123456789", min_size=1, max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(prefix=st.lists(PARTS, max_size=3), wrapper=st.lists(PARTS, max_size=2), seed=st.integers(0, 99))
+def test_any_prefix_and_wrapper_come_off_and_every_tensor_finds_its_place(
+    prefix: list[str], wrapper: list[str], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    state = {name: torch.rand_like(value.float()) for name, value in Net().state_dict().items()}
+    content: Any = prefixed(state, "".join(f"{part}." for part in prefix))
+    for part in wrapper:
+        content = {part: content, "epoch": 3}
+    found = unwrap.candidates(content)
+    assert [candidate.key for candidate in found] == [".".join(reversed(wrapper))]
+    alignment = matching.align(found[0].tensors, Net().state_dict())
+    assert alignment.removed == "".join(f"{part}." for part in prefix)
+    assert set(alignment.keys.values()) == set(state)
+    assert all(found[0].tensors[theirs] is state[ours] for theirs, ours in alignment.keys.items())

@@ -150,10 +150,16 @@ def test_no_shape_that_fits_is_told_with_what_to_do() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise ValueError("not like this")
 
+    class Leaving(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise SystemExit("goodbye")
+
     with pytest.raises(EngineError, match=r"Two\.forward needs left, right: write a function example_input\(\)"):
         drawn(Two())
     with pytest.raises(EngineError, match=r"the last one failed with “not like this”\): give the shape"):
         drawn(Picky())
+    with pytest.raises(EngineError, match="goodbye"):
+        drawn(Leaving())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
@@ -168,3 +169,57 @@ def test_what_a_torchscript_model_needs_is_said() -> None:
     model = open_model(Open(id=1, spec="silero_vad:load_silero_vad"))
     with pytest.raises(EngineError, match=r"forward needs x, sr: write a function example_input\(\)"):
         inputs.prepare([Noise()], model)
+
+
+VOICE = """
+import torch
+from torch import nn
+
+class Voice(nn.Module):
+    "The detector as its package describes it for other frameworks (silero_vad.tinygrad_model), for 16 kHz."
+
+    def __init__(self):
+        super().__init__()
+        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
+        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
+        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
+        self.lstm_cell = nn.LSTMCell(128, 128)
+        self.final_conv = nn.Conv1d(128, 1, 1)
+
+    def forward(self, x):
+        "samples x 576 (64 of the chunk before, 512 of this one) to the probability of speech"
+        x = nn.functional.pad(x, (0, 64), mode="reflect")
+        spectrum = self.stft_conv(x[:, None])
+        x = (spectrum[:, :129] ** 2 + spectrum[:, 129:] ** 2).sqrt()
+        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = layer(x).relu()
+        hidden, _ = self.lstm_cell(x.squeeze(-1))
+        return self.final_conv(hidden[..., None].relu()).sigmoid().squeeze(1).mean(1, keepdim=True)
+"""
+
+
+def test_safetensors_of_a_package_fill_a_model_in_a_file(tmp_path: Path) -> None:
+    """The package ships these weights, of another training than its TorchScript, without a torch class for them."""
+    found = importlib.util.find_spec("silero_vad")
+    assert found is not None and found.origin is not None
+    shipped = Path(found.origin).parent / "data" / "silero_vad_16k.safetensors"
+    (tmp_path / "voice_net.py").write_text(VOICE)
+    (tmp_path / "sound_for_voice.py").write_text(SOUND)
+    model = open_model(Open(id=1, spec="voice_net.py:Voice", checkpoint=str(shipped), directory=str(tmp_path)))
+    by_hand = load_file(shipped)
+    assert model.report is not None
+    assert (model.report.format, model.report.loaded) == ("safetensors", len(by_hand))
+    assert (model.report.missing, model.report.unexpected, model.report.notes) == ([], [], [])
+    net = type(model.module)()
+    net.load_state_dict(by_hand)
+    heard = {}
+    for name in ("vowel", "hiss"):
+        given, _ = inputs.prepare([FromFunction(f"sound_for_voice.py:{name}")], model, directory=str(tmp_path))
+        x = functional.pad(given.kwargs["x"], (64, 0))
+        with torch.no_grad():
+            heard[name] = model.module(x).item()
+            assert heard[name] == net(x).item()
+    assert heard["vowel"] > 0.5
+    assert heard["hiss"] < 0.1

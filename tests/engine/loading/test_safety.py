@@ -30,7 +30,7 @@ from modelight.protocol import FromFile
 
 RAN: list[str] = []
 MUTATIONS = settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -283,7 +283,7 @@ def _good(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(data=st.data())
 def test_mutated_files_always_end_in_a_state_dict_or_a_sentence(tmp_path: Path, kind: str, data: st.DataObject) -> None:
