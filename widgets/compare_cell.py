@@ -127,19 +127,18 @@ class CompareCell(KeyboardFocus, QAbstractButton):
             painter.setPen(paint.pen("edge" if tick == 0 else "line"))
             y = round(self._y(tick, box)) + 0.5
             painter.drawLine(QLineF(box.left(), y, box.right(), y))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        count = len(data.heights)
-        pitch = box.width() / max(1, count)
-        width = min(24.0, pitch * 0.72 if pitch > 4 else pitch)
+        pitch = box.width() / max(1, len(data.heights))
+        width = max(1, round(min(24.0, pitch * 0.72 if pitch > 4 else pitch)))
         role = paint.mark("train" if data.training else "eval")
         zero = self._y(0.0, box)
         for index, height in enumerate(data.heights):
             if not np.isfinite(height):
                 continue
             middle, y = box.left() + (index + 0.5) * pitch, self._y(float(height), box)
-            bar = QRectF(middle - width / 2, min(y, zero), width, abs(zero - y))
+            bar = QRectF(round(middle - width / 2), min(y, zero), width, abs(zero - y))
             painter.fillRect(bar, paint.fill(role))
-            painter.fillRect(QRectF(bar.left(), y - 1, width, 2), paint.color(role))
+            painter.fillRect(QRectF(bar.left(), round(y) - 1, width, 2), paint.color(role))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         if pitch >= WHISKER_PITCH:
             self._whiskers(painter, data, box, pitch)
 
