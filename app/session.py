@@ -360,6 +360,23 @@ class Session(QObject):
 
         self.ask(p.SetInput(id=self.new_id(), sources=sources), done)
 
+    def inspect(
+        self, path: str, then: Callable[[p.CheckpointFacts, bool], None], key: str = "", trust: bool = False
+    ) -> None:
+        """Look into a checkpoint without its model; ``then`` gets what is in it, and whether it was unpickled in
+        full."""
+        self.start_process()
+
+        def done(event: p.Event) -> None:
+            assert isinstance(event, p.Inspected)
+            then(event.facts, trust)
+
+        self.ask(
+            p.Inspect(id=self.new_id(), path=path, key=key, trust=trust),
+            done,
+            lambda failure: self._needs_consent(failure, lambda: self.inspect(path, then, key, True)),
+        )
+
     def restore_checkpoint(self) -> None:
         """Put parameters and buffers back to what was loaded, after kept updates."""
         self._write(p.RestoreCheckpoint(id=self.new_id()))

@@ -15,7 +15,7 @@ from modelight.findings_link import FindingsLink
 from modelight.messages import Messages
 from modelight.open_dialog import CHECKPOINTS, OpenDialog
 from modelight.pages import Pages
-from modelight.protocol import Opened
+from modelight.protocol import CheckpointFacts, Opened
 from modelight.session import Session
 from modelight.settings import Recent, Settings
 from modelight.setup import Setup
@@ -95,6 +95,7 @@ class Window(QMainWindow):
         follower.changed.connect(self.pages.retheme)
         actions.open_requested.connect(self.ask_for_model)
         actions.checkpoint_requested.connect(self.ask_for_checkpoint)
+        actions.inspect_requested.connect(self.ask_for_inspection)
         actions.picture_requested.connect(self.ask_for_picture)
         actions.spec_requested.connect(self.open_recent)
         actions.copied.connect(lambda text: self.messages.notice(self.tr("Copied:"), text))
@@ -131,6 +132,24 @@ class Window(QMainWindow):
         if path:
             self._session.load_checkpoint(path)
 
+    def ask_for_inspection(self) -> None:
+        """Choose a checkpoint to look into, without its model."""
+        kinds = self.tr("Checkpoints ({kinds})").format(kinds=CHECKPOINTS)
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Look into a checkpoint"), "", kinds)
+        if path:
+            self.inspect(path)
+
+    def inspect(self, path: str) -> None:
+        """Open a window on what a checkpoint holds."""
+        self._session.inspect(path, self._show_checkpoint)
+
+    def _show_checkpoint(self, facts: CheckpointFacts, trust: bool) -> None:
+        from modelight.checkpoint_window import (
+            CheckpointWindow,
+        )  # brings pyqtgraph, which the first paint does not wait for
+
+        CheckpointWindow(self._session, facts, trust, self).show()
+
     def ask_for_input(self) -> None:
         """Edit what the model is fed."""
         from modelight.input_dialog import edit_input
@@ -148,6 +167,8 @@ class Window(QMainWindow):
         dropped: Dropped = sort_files(paths)
         if dropped.model is not None:
             self.ask_for_model(str(dropped.model))
+        elif self._session.model is None and dropped.checkpoint is not None:
+            self.inspect(str(dropped.checkpoint))
         elif self._session.model is None:
             self.messages.problem(self.tr("Open a model first: drop its Python file here."))
         elif dropped.checkpoint is not None:

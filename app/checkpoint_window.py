@@ -1,0 +1,54 @@
+"""A window for a checkpoint by itself: what the file holds, without the model's code. Read in the model process."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from modelight import protocol as p
+from modelight.present.checkpoint import checkpoint_data, tensor_data
+from modelight.session import Session
+from modelight.widgets.checkpoint_page import CheckpointPage
+
+
+class CheckpointWindow(QWidget):
+    """Shows one file. Two of them can stand side by side."""
+
+    def __init__(self, session: Session, facts: p.CheckpointFacts, trust: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent, Qt.WindowType.Window)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setObjectName("checkpoint-window")
+        self._session, self._facts, self._trust = session, facts, trust
+        self._asked = 0
+        self.page = CheckpointPage()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.page)
+        self.resize(900, 760)
+        self.page.key_requested.connect(self._look_again)
+        self.page.reload_requested.connect(lambda: self._look_again(self._facts.key))
+        self.page.tensor_requested.connect(self._ask_tensor)
+        self._show(facts)
+
+    def _show(self, facts: p.CheckpointFacts) -> None:
+        self._facts = facts
+        data = checkpoint_data(facts)
+        self.setWindowTitle(self.tr("{file} — Modelight").format(file=data.file))
+        self.page.set_data(data)
+
+    def _look_again(self, key: str) -> None:
+        self._session.inspect(self._facts.path, lambda facts, trust: self._show(facts), key, self._trust)
+
+    def _ask_tensor(self, name: str) -> None:
+        if self._asked:
+            self._session.cancel(self._asked)
+        self.page.set_reading(None)
+        command = p.InspectTensor(
+            id=self._session.new_id(), path=self._facts.path, name=name, key=self._facts.key, trust=self._trust
+        )
+        self._asked = self._session.ask(command, self._on_tensor)
+
+    def _on_tensor(self, event: p.Event) -> None:
+        assert isinstance(event, p.TensorInspected)
+        self._asked = 0
+        self.page.set_tensor(tensor_data(event, self._facts))
