@@ -169,7 +169,7 @@ class CheckpointPage(QWidget):
         self.heading.set_text(data.file, f"{data.format} · {data.file_size}")
         self.choice.setVisible(len(data.choices) > 1 or bool(data.key))
         self.choice.setText(self.tr("state dict %1").replace("%1", data.key))
-        self.choice.setMenu(self._choices_menu(data) if len(data.choices) > 1 else None)
+        self.choice.set_choices(self._fill_choices if len(data.choices) > 1 else None)
         self.holds.setText(self.holds_text(data))
         self.attention.set_pairs(data.attention, "attention")
         self.around.set_pairs(data.around)
@@ -259,12 +259,10 @@ class CheckpointPage(QWidget):
             "deviation": self.tr("s.d."),
         }[name]
 
-    def _choices_menu(self, data: CheckpointData) -> QMenu:
-        menu = QMenu(self)
-        for key, count in data.choices:
+    def _fill_choices(self, menu: QMenu) -> None:
+        for key, count in self._data.choices if self._data is not None else ():
             text = self.tr("%1, %2 tensors").replace("%1", key).replace("%2", numbers.count(count))
             action = menu.addAction(text)
             action.setCheckable(True)
-            action.setChecked(key == data.key)
+            action.setChecked(self._data is not None and key == self._data.key)
             action.triggered.connect(lambda _=False, key=key: self.key_requested.emit(key))
-        return menu

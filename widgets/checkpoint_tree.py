@@ -112,7 +112,7 @@ class CheckpointModel(QAbstractItemModel):
             return QModelIndex()
         return self.createIndex(row, column, siblings[row])
 
-    def parent(self, index: Index = QModelIndex()) -> Any:  # type: ignore[override]  # noqa: B008
+    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
         above = self.row(index).parent if index.isValid() else -1
         return self.createIndex(self._places[above], 0, above) if above >= 0 else QModelIndex()
 
@@ -171,9 +171,9 @@ class CheckpointDelegate(QStyledItemDelegate):
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         row: CheckpointRow = index.data(ROW)
-        if option.state & QStyle.StateFlag.State_Selected:  # type: ignore[attr-defined]
-            painter.fillRect(option.rect, theme.color("selection"))  # type: ignore[attr-defined]
-        room = QRectF(option.rect).adjusted(_PAD, 0, -_PAD, 0)  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.fillRect(option.rect, theme.color("selection"))
+        room = QRectF(option.rect).adjusted(_PAD, 0, -_PAD, 0)
         column = index.column()
         if column == Column.NAME:
             self._paint_name(painter, room, row)

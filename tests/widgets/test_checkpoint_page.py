@@ -147,8 +147,7 @@ def test_nan_and_infinity_are_counted_in_words(page: CheckpointPage) -> None:
 
 
 def test_another_state_dict_can_be_chosen(page: CheckpointPage, qtbot: QtBot) -> None:
-    menu = page.choice.menu()
-    assert menu is not None
+    menu = page.choice.fill()
     assert [action.text() for action in menu.actions()] == ["model, 3 tensors", "ema, 3 tensors"]
     assert [action.isChecked() for action in menu.actions()] == [True, False]
     with qtbot.waitSignal(page.key_requested) as asked:
