@@ -95,8 +95,8 @@ class Node:
 
     @property
     def quiet(self) -> bool:
-        """Whether mode has no effect on the module and everything below it."""
-        return not (self.row.reacts or self.row.reacts_below)
+        """Whether mode has no effect on the module and everything below it, as far as is known."""
+        return not (self.row.reacts or self.row.reacts_below or self.state.tone != "none")
 
 
 class TreeModel(QAbstractItemModel):

@@ -66,6 +66,7 @@ class Selected:
     grad_mode: GradMode
     lamp: LampState
     frame: Frame | None = None
+    has_children: bool = False
 
 
 def selection(of: Selected) -> Selection:
@@ -163,7 +164,7 @@ def _already_zero(one: DropoutCapture) -> str:
 
 
 def _gradients(of: Selected) -> str:
-    if of.state.own_parameters:
+    if of.state.own_parameters and not of.has_children:
         return _say("gradients-own", on=of.state.own_trainable, all=of.state.own_parameters)
     if of.row.parameters:
         return _say("gradients-below", on=of.state.trainable, all=of.row.parameters)

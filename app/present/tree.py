@@ -69,8 +69,11 @@ def _state(state: RowState, row: Row) -> TreeState:
 
 
 def _tone(state: RowState, row: Row) -> Tone:
-    if state.training is False and any(clause.id in _AGAINST_FLAG for clause in state.effect):
+    always = any(clause.id in _AGAINST_FLAG for clause in state.effect)
+    if state.training is False and always:
         return "attention"
-    if not row.sensitive or state.training is None:
+    # What a run has shown of a module stands in its state alone: the row keeps what was known when it was made.
+    reacts = row.sensitive or always or state.effect != state.other
+    if not reacts or state.training is None:
         return "none"
     return "train" if state.training else "eval"

@@ -99,19 +99,23 @@ def test_rows_keep_their_places_and_the_root_takes_the_models_name() -> None:
 @pytest.mark.parametrize(
     ("index", "training", "effect", "tone"),
     [
+        (3, True, "no-effect", "none"),
+        (3, False, "reads-flag", "eval"),
         (1, True, "batch-stats-updates", "train"),
         (1, False, "running-stats", "eval"),
         (1, None, "no-flag", "none"),
         (0, True, "layers-react", "none"),
         (0, False, "drops-always", "attention"),
-        (0, True, "drops-always", "none"),
+        (0, True, "drops-always", "train"),
     ],
 )
 def test_the_tone_is_that_of_the_mode_unless_the_effect_defies_the_flag(
     index: int, training: bool | None, effect: str, tone: str
 ) -> None:
     clause = Clause(effect, {"p": 0.1, "source": "net.py:9", "count": 2})
-    assert tree_states([state(index, training, [clause])], ROWS)[index].tone == tone
+    others = [clause] if effect in ("layers-react", "drops-always") else [Clause("no-effect")]
+    now = RowState(index, training, [clause], others, 0)
+    assert tree_states([now], ROWS)[index].tone == tone
 
 
 def test_several_effects_and_marks_are_joined() -> None:
@@ -198,6 +202,14 @@ def test_the_output_in_words(capture: p.ModuleCapture, words: str) -> None:
     shown = lines(3, frame(modules=[capture]))
     assert shown["Output"] == words
     assert list(shown) == ["Flag", "Does now", "In eval", "Gradients", "Thread", "Output"]
+
+
+def test_a_module_with_children_is_told_of_as_a_whole() -> None:
+    whole = state(0, True, own_parameters=1, own_trainable=1, trainable=7)
+    shown = selection(Selected(ROWS[0], whole, "net", "enabled", "train", None, has_children=True))
+    values = {line.name: line.value for line in shown.lines}
+    assert values["Gradients"] == "7 of 14\u2009274 values below require grad"
+    assert values["Thread"] == "grad on"
 
 
 def test_before_the_first_run_nothing_is_claimed() -> None:

@@ -91,6 +91,14 @@ def test_a_module_whose_own_flag_differs_from_its_children_is_mixed(model: TreeM
     assert node is not None and node.lamp == "mixed"
 
 
+def test_what_a_run_has_shown_makes_a_quiet_lamp_loud(model: TreeModel) -> None:
+    at = index_of("head")
+    node = model.node_of("head")
+    assert node is not None and node.quiet
+    model.store_states({at: TreeState(False, "drops 20 % in both modes", "attention")})
+    assert not node.quiet
+
+
 def test_pending_ends_with_the_next_states(model: TreeModel) -> None:
     model.store_pending("features", True)
     assert next(node.row.path for node in model.nodes() if node.pending) == "features"
