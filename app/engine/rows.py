@@ -50,7 +50,7 @@ class Rows:
         """What runs have shown of a module, by its first row. See :meth:`hear`."""
         self._of_path = {path: index for index, path in enumerate(self.paths)}
         self._tensors = self._find_tensors()
-        self._grad: list[bool] | None = None
+        self._trained: list[int] | None = None
         self._trainable: list[int] = []
         self._marks: dict[int, list[Clause]] = {}
         self._own_mode = {index: flag.read(self.modules[index]) for index in self._overriding(range(len(self.modules)))}
@@ -96,8 +96,9 @@ class Rows:
         return range(index, self.skeleton.ends[index])
 
     def outdated(self) -> bool:
-        """Whether modules were registered or removed since this was made, so that new rows are needed."""
-        return not walk(self.root).same_as(self.skeleton)
+        """Whether modules were registered, removed or (lazy ones) given their shape, so that new rows are needed."""
+        kinds = [type(module).__name__ for module in self.modules]
+        return kinds != [row.type for row in self.rows] or not walk(self.root).same_as(self.skeleton)
 
     # ------------------------------------------------------------------------------------------------------- states
 
@@ -135,27 +136,48 @@ class Rows:
     def _forget_values(self) -> None:
         self._marks.clear()
         self._tensors = self._find_tensors()
-        self._grad = None
+        self._trained = None
 
     def hear(self, heard: Mapping[str, Sequence[Clause]]) -> list[RowState]:
-        """Add to the effect of the modules at these paths what a run has shown.
+        """Add to the effect of the modules at these paths what a run has shown (see ``modelight.engine.heard``).
 
-        ``reads-flag`` {source}, ``drops-always`` {p, source}, … What is known already (from the catalogue, the class's
-        code or an earlier run) is not said twice. Returns the states that changed.
+        What is known already (from the catalogue, the class's code or an earlier run) is not said twice. Returns the
+        states that changed: those modules', and those of what is above a module now known to react.
         """
-        touched: list[int] = []
+        touched: set[int] = set()
         for path, clauses in heard.items():
-            first = self.index_of(self.modules[self.by_path(path)])
-            said = [*catalog.describe(self.modules[first], 0).effect, *self.heard.get(first, [])]
+            module = self.modules[self.by_path(path)]
+            first = self.index_of(module)
+            said = [*catalog.describe(module, 0).effect, *self.heard.get(first, ())]
             new = [clause for clause in clauses if clause not in said]
             if new:
-                self.heard[first] = [*self.heard.get(first, []), *new]
-                touched += self.places(self.modules[first])
-        return self.update(touched)
+                self.heard[first] = [*self.heard.get(first, ()), *new]
+                touched.update(self.places(module))
+        self._count_sensitive()
+        above = {parent for index in touched for parent in self._above(index)}
+        return self.update(touched | above)
+
+    def _above(self, index: int) -> Iterator[int]:
+        while index > 0:
+            index = self.parents[index]
+            yield index
+
+    def _heard_reading(self, first: int) -> bool:
+        """Whether only a run has shown that the module reads its flag."""
+        return not self.rows[first].sensitive and any(clause.id == "reads-flag" for clause in self.heard.get(first, ()))
+
+    def _count_sensitive(self) -> None:
+        """How many distinct modules of each subtree may react: by the catalogue, or heard reading their flag."""
+        self._sensitive_below = self.skeleton.totals(
+            (places, 1)
+            for places in self.skeleton.places.values()
+            if self.rows[places[0]].sensitive or self._heard_reading(places[0])
+        )
 
     def _state(self, index: int) -> RowState:
         module = self.modules[index]
-        behaviour = catalog.describe(module, self._sensitive_below[index])
+        below = self._sensitive_below[index] - (bool(self.heard) and self._heard_reading(self.index_of(module)))
+        behaviour = catalog.describe(module, below)
         effect, other = behaviour.effect, behaviour.other
         more = self._more(module)
         if more:
@@ -212,12 +234,11 @@ class Rows:
         return list(found.values())
 
     def _refresh_trainable(self) -> None:
-        grad = [tensor.requires_grad for tensor, _ in self._tensors]
-        if grad != self._grad:
-            self._grad = grad
-            self._trainable = self.skeleton.totals(
-                (rows, elements(tensor)) for tensor, rows in self._tensors if tensor.requires_grad
-            )
+        trained = [elements(tensor) if tensor.requires_grad else 0 for tensor, _ in self._tensors]
+        if trained != self._trained:
+            self._trained = trained
+            places = (rows for _, rows in self._tensors)
+            self._trainable = self.skeleton.totals(zip(places, trained, strict=True))
 
     def _describe(self) -> list[Row]:
         places = self.skeleton.places

@@ -68,12 +68,11 @@ def of_class(kind: type) -> list[Clause]:
 
 
 def _overrides(module: nn.Module) -> list[Clause]:
-    found = [
-        Clause(f"overrides-{name}", {"source": _source(module.__dict__[name])})
-        for name in ("train", "eval")
-        if name in module.__dict__
-    ]
-    for name, owner in _overriding_bases(type(module)).items():
+    own, bases = module.__dict__, _overriding_bases(type(module))
+    if not bases and "train" not in own and "eval" not in own:
+        return []
+    found = [Clause(f"overrides-{name}", {"source": _source(own[name])}) for name in ("train", "eval") if name in own]
+    for name, owner in bases.items():
         setting = _HARMLESS.get((owner.__module__, owner.__qualname__))
         if setting is None or getattr(module, setting, True):
             found.append(Clause(f"overrides-{name}", {"source": _source(owner.__dict__[name])}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from modelight.engine import catalog, flag
 
-from .truth import check, see, words
+from .truth import Forward, check, see, words
 
 X = torch.randn(5, 4, 8, generator=torch.Generator().manual_seed(0))
 
@@ -208,6 +209,32 @@ def test_a_decorated_forward_is_read_through() -> None:
             return x * 2 if self.training else x
 
     assert words(Net(), True) == ["reads-flag"]
+
+
+@pytest.mark.parametrize(
+    ("function", "random"),
+    [
+        (nn.functional.dropout, True),
+        (nn.functional.dropout1d, True),
+        (lambda x: nn.functional.dropout2d(x[None]), True),
+        (lambda x: nn.functional.dropout3d(x[None]), True),
+        (nn.functional.alpha_dropout, False),
+        (nn.functional.feature_alpha_dropout, False),
+        (nn.functional.rrelu, False),
+    ],
+)
+def test_dropout_functions_are_on_by_default_whatever_the_flag(function: Any, random: bool) -> None:
+    class Calling(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(x)
+
+    layer = Calling()
+    assert see(layer, True, layer_of(X)).random == see(layer, False, layer_of(X)).random == random
+    assert not catalog.describe(layer).sensitive
+
+
+def layer_of(x: torch.Tensor) -> Forward:
+    return lambda part: part(x)
 
 
 def test_a_functional_dropout_that_ignores_the_flag_is_not_said_to_follow_it() -> None:

@@ -128,6 +128,15 @@ def test_outdated_after_a_module_was_added() -> None:
     assert rows.outdated()
 
 
+def test_lazy_layers_count_once_they_have_their_shape() -> None:
+    model = nn.Sequential(nn.LazyLinear(3))
+    rows = Rows(model)
+    assert rows.states()[0].trainable == 0
+    model(torch.ones(1, 2))
+    assert rows.states()[0].trainable == 9 and rows.outdated()
+    assert not Rows(model).outdated()
+
+
 def test_thousands_of_modules_do_not_keep_anyone_waiting() -> None:
     parts = [nn.Sequential(*(nn.Dropout() if at % 2 else nn.Identity() for at in range(100))) for _ in range(250)]
     model = nn.Sequential(*parts)
