@@ -14,6 +14,8 @@ _REMARKS = {"needs-more-than-one-value", "untouched-statistics"}
 _WITH_STATISTICS = {"batch_norm", "instance_norm"}
 _AGAINST_FLAG = {"drops-always"}
 """Effects that no flag switches off: in eval they ask for attention."""
+_READS_FLAG = {"reads-flag", "script-reads-flag"}
+"""Effects that a run has heard: what the flag does is not known, but it does something."""
 
 
 def tree_rows(rows: Sequence[Row], model: str) -> list[TreeRow]:
@@ -69,11 +71,12 @@ def _state(state: RowState, row: Row) -> TreeState:
 
 
 def _tone(state: RowState, row: Row) -> Tone:
-    always = any(clause.id in _AGAINST_FLAG for clause in state.effect)
+    said = {clause.id for clause in state.effect}
+    always = bool(said & _AGAINST_FLAG)
     if state.training is False and always:
         return "attention"
     # What a run has shown of a module stands in its state alone: the row keeps what was known when it was made.
-    reacts = row.sensitive or always or state.effect != state.other
+    reacts = row.sensitive or always or bool(said & _READS_FLAG) or state.effect != state.other
     if not reacts or state.training is None:
         return "none"
     return "train" if state.training else "eval"

@@ -113,8 +113,8 @@ def test_the_tone_is_that_of_the_mode_unless_the_effect_defies_the_flag(
     index: int, training: bool | None, effect: str, tone: str
 ) -> None:
     clause = Clause(effect, {"p": 0.1, "source": "net.py:9", "count": 2})
-    others = [clause] if effect in ("layers-react", "drops-always") else [Clause("no-effect")]
-    now = RowState(index, training, [clause], others, 0)
+    differs = effect in ("batch-stats-updates", "running-stats")
+    now = RowState(index, training, [clause], [Clause("no-effect")] if differs else [clause], 0)
     assert tree_states([now], ROWS)[index].tone == tone
 
 
