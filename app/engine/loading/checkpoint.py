@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from modelight.engine.errors import ReportProgress, no_progress
-from modelight.engine.loading import formats, matching, unwrap
+from modelight.engine.loading import formats, matching, report, unwrap
 from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
 from modelight.engine.loading.torchfiles import refuse
@@ -22,8 +22,6 @@ from modelight.protocol import Clause, LoadReport
 if TYPE_CHECKING:
     from modelight.engine.loading.opening import OpenModel
 
-_COUNTER = "num_batches_tracked"
-_STATISTICS = ("running_mean", "running_var")
 _NAMED = 4
 
 
@@ -109,8 +107,8 @@ def reload(
     key: str = "",
 ) -> OpenModel:
     """Load another checkpoint into an open model; raises as :func:`load_into`."""
-    report = load_into(open_model.module, path, progress=progress, trust=trust, key=key)
-    return replace(open_model, report=report, checkpoint_buffers=copy_buffers(open_model.module))
+    loaded = load_into(open_model.module, path, progress=progress, trust=trust, key=key)
+    return replace(open_model, report=loaded, checkpoint_buffers=copy_buffers(open_model.module))
 
 
 def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -127,10 +125,10 @@ def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
         theirs: ours for theirs, ours in alignment.keys.items() if matching.fits(checkpoint.tensors[theirs], own[ours])
     }
     if not wanted and own:
-        raise refuse(_nothing_fits(module, checkpoint, own, alignment))
+        raise refuse(report.nothing_fits(module, checkpoint, own, alignment))
     missing, unexpected = _load(module, checkpoint, alignment, wanted, own)
     mismatched = [
-        (ours, _shape(checkpoint.tensors[theirs]), _shape(own[ours]))
+        (ours, report.shape(checkpoint.tensors[theirs]), report.shape(own[ours]))
         for theirs, ours in alignment.keys.items()
         if theirs not in wanted
     ]
@@ -147,7 +145,7 @@ def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
         missing=absent,
         unexpected=unexpected,
         mismatched=mismatched,
-        notes=_notes(checkpoint, alignment, own, wanted, absent, tied),
+        notes=report.notes(checkpoint, alignment, own, wanted, absent, tied),
     )
 
 
@@ -199,63 +197,13 @@ def _renamed_versions(versions: Mapping[str, Any], alignment: Alignment) -> dict
 
 def _is_lost_counter(name: str, loaded: set[str]) -> bool:
     """Batch norm fills in a counter that an old checkpoint lacks without a word, so it is looked for here."""
-    return name.rpartition(".")[2] == _COUNTER and name not in loaded
+    return name.rpartition(".")[2] == report.COUNTER and name not in loaded
 
 
 def _tied(own: Mapping[str, Any], loaded: set[str], missing: set[str]) -> set[str]:
     """Missing names whose tensor was loaded under another name: shared weights are saved once."""
     tensors = {id(own[name]) for name in loaded if isinstance(own[name], torch.Tensor)}
     return {name for name in missing if name in own and id(own[name]) in tensors}
-
-
-def _notes(
-    checkpoint: Checkpoint,
-    alignment: Alignment,
-    own: Mapping[str, Any],
-    wanted: Mapping[str, str],
-    absent: list[str],
-    tied: set[str],
-) -> list[Clause]:
-    notes = []
-    statistics = [name for name in absent if name.rpartition(".")[2] in _STATISTICS]
-    counters = [name for name in absent if name.rpartition(".")[2] == _COUNTER]
-    if statistics:
-        notes.append(Clause("statistics-missing", {"count": len(statistics), "first": statistics[0]}))
-    if counters and not statistics:
-        notes.append(Clause("counters-missing", {"count": len(counters)}))
-    if tied:
-        notes.append(Clause("weights-tied", {"names": [*sorted(tied)[:_NAMED]], "count": len(tied)}))
-    if alignment.added:
-        notes.append(Clause("prefix-added", {"prefix": alignment.added}))
-    if alignment.wrappers:
-        notes.append(Clause("wrapper-names-passed-over", {}))
-    if alignment.rivals:
-        notes.append(Clause("prefix-rivals", {"taken": alignment.removed, "others": list(alignment.rivals)}))
-    if checkpoint.others:
-        taken = checkpoint.wrapper or Path(checkpoint.path).name
-        notes.append(Clause("other-state-dicts", {"taken": taken, "others": list(checkpoint.others)}))
-    if checkpoint.flags:
-        train = sum(checkpoint.flags.values())
-        notes.append(Clause("flags-not-taken", {"train": train, "eval": len(checkpoint.flags) - train}))
-    # Every safetensors file says "format pt", which tells nothing.
-    told: list[str | float] = [f"{name} {text}" for name, text in checkpoint.metadata.items() if name != "format"]
-    if told:
-        notes.append(Clause("checkpoint-says", {"facts": told}))
-    return notes + _conversions(checkpoint, own, wanted)
-
-
-def _conversions(checkpoint: Checkpoint, own: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Clause]:
-    """One note for each pair of dtypes that loading converted between."""
-    counts: dict[tuple[str, str], int] = {}
-    for theirs, ours in wanted.items():
-        source, target = checkpoint.tensors[theirs], own[ours]
-        if isinstance(source, torch.Tensor) and not is_lazy(target) and source.dtype != target.dtype:
-            pair = (str(source.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch."))
-            counts[pair] = counts.get(pair, 0) + 1
-    return [
-        Clause("dtype-converted", {"count": count, "source": source, "target": target})
-        for (source, target), count in counts.items()
-    ]
 
 
 def _choose(found: list[unwrap.Candidate], key: str, file: Path) -> unwrap.Candidate:
@@ -266,22 +214,6 @@ def _choose(found: list[unwrap.Candidate], key: str, file: Path) -> unwrap.Candi
         names = ", ".join(candidate.key or "the file itself" for candidate in found)
         raise refuse(f"{file.name} holds no state dict under “{key}”; it holds: {names}.")
     return chosen[0]
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(value.shape) if isinstance(value, torch.Tensor) and not is_lazy(value) else ()
-
-
-def _nothing_fits(module: nn.Module, checkpoint: Checkpoint, own: Mapping[str, Any], alignment: Alignment) -> str:
-    file, name = Path(checkpoint.path).name, type(module).__name__
-    if alignment.keys:
-        theirs, ours = next(iter(alignment.keys.items()))
-        return (
-            f"No tensor of {file} has the shape that {name} needs: {ours} is {_shape(checkpoint.tensors[theirs])} "
-            f"there and {_shape(own[ours])} in the model. Check the arguments of the constructor."
-        )
-    theirs_, ours_ = (", ".join(list(keys)[:_NAMED]) for keys in (checkpoint.tensors, own))
-    return f"No tensor of {file} belongs to {name}: it holds {theirs_} …, the model has {ours_} …"
 
 
 def _describe(content: Any) -> str:

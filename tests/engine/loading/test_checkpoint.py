@@ -177,6 +177,17 @@ def test_missing_counters_are_told_apart_from_missing_statistics(tmp_path: Path,
     assert report.notes == [Clause("statistics-missing", {"count": 2, "first": "features.1.running_mean"})]
 
 
+def test_a_lost_counter_is_told_beside_the_lost_statistics_of_another_layer(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
+    state = net.state_dict()
+    for name in ("0.running_mean", "0.running_var", "0.num_batches_tracked", "1.num_batches_tracked"):
+        del state[name]
+    assert loaded(net, state, tmp_path / "a.pt").notes == [
+        Clause("statistics-missing", {"count": 2, "first": "0.running_mean"}),
+        Clause("counters-missing", {"count": 1}),
+    ]
+
+
 def test_half_precision_is_converted_and_told(tmp_path: Path) -> None:
     net, state = Net(), trained()
     half = {name: value.bfloat16() if value.is_floating_point() else value for name, value in state.items()}
