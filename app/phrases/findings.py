@@ -13,6 +13,7 @@ from modelight.protocol import Clause, Finding
 PHRASES: dict[str, str] = {
     # --- the input
     "ML101.title": QT_TRANSLATE_NOOP("phrases", "Output ignores the input"),
+    "ML101.solved": QT_TRANSLATE_NOOP("phrases", "Output follows the input again"),
     "ML101.now.probability": QT_TRANSLATE_NOOP(
         "phrases", "{inputs:count} inputs all give class {column} at **{mean:.2f} ± {std:.2f}**."
     ),
@@ -45,6 +46,7 @@ PHRASES: dict[str, str] = {
         "phrases", "Flipped to eval, the answers run from {eval_low:figure} to {eval_high:figure}."
     ),
     # --- statistics
+    "ML110.solved": QT_TRANSLATE_NOOP("phrases", "No layer uses this batch’s statistics any more"),
     "ML110.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use this batch’s statistics"),
     "ML110.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses this batch’s statistics"),
     "ML110.restored": QT_TRANSLATE_NOOP(
@@ -63,6 +65,7 @@ PHRASES: dict[str, str] = {
         "No parameter of {first} requires grad, yet its running statistics would have moved in this run: "
         "requires_grad=False does not freeze them. Eval does.",
     ),
+    "ML112.solved": QT_TRANSLATE_NOOP("phrases", "Running statistics are the checkpoint’s again"),
     "ML112.title": QT_TRANSLATE_NOOP("phrases", "Running statistics of {layers:count} layers have moved"),
     "ML112.title.one": QT_TRANSLATE_NOOP("phrases", "Running statistics of 1 layer have moved"),
     "ML112.body": QT_TRANSLATE_NOOP(
@@ -127,6 +130,7 @@ PHRASES: dict[str, str] = {
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
     ),
     "ML120.many.unseen": QT_TRANSLATE_NOOP("phrases", "The first is {first}; their masks are not seen here."),
+    "ML120.solved": QT_TRANSLATE_NOOP("phrases", "No dropout is on any more"),
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
     "ML121.body": QT_TRANSLATE_NOOP(
         "phrases",
@@ -203,6 +207,7 @@ PHRASES: dict[str, str] = {
         "a train() of its own ({source:place}).",
     ),
     # --- company
+    "ML150.solved": QT_TRANSLATE_NOOP("phrases", "Batch-mates no longer change the answer"),
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
     "ML150.probability": QT_TRANSLATE_NOOP(
         "phrases",
