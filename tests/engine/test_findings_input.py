@@ -105,6 +105,18 @@ def test_dropout_that_drowns_nothing_is_not_taken_for_deafness() -> None:
     assert "ML101" not in ids(look(text_transformer.build().train(), tokens))
 
 
+def test_eval_that_exaggerates_does_not_make_train_deaf() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+    tensor = torch.randn(8, 6)
+    trained(model, tensor)
+    norm = model[1]
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_var is not None
+    norm.running_var.mul_(1e-6)
+    assert "ML101" not in ids(look(model.train(), tensor, batch=8))
+
+
 def test_a_regression_is_told_in_its_own_values() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
@@ -133,5 +145,6 @@ def test_dropout_alone_is_no_company() -> None:
     assert "ML150" not in ids(look(model, torch.randn(5, 6)))
 
 
-def test_rounding_is_no_company(images: torch.Tensor) -> None:
-    assert "ML150" not in ids(look(digits().eval(), images))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rounding_is_no_company(images: torch.Tensor, dtype: torch.dtype) -> None:
+    assert "ML150" not in ids(look(digits().eval().to(dtype), images.to(dtype)))

@@ -14,8 +14,6 @@ from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
 from modelight.protocol import Finding, SameAnswer, Value
 
-ROUNDING = 1e-4
-"""Share of the answers' size that the order of float sums may move them by: kernels choose it by batch size."""
 VISIBLE = 0.01
 """A difference of probabilities below this is told in the output's own values, where it shows."""
 SIGMAS = 5.0
@@ -37,7 +35,7 @@ def batch_mates(evidence: Evidence) -> Iterator[Finding]:
         should_stop=evidence.should_stop,
     )
     alone, company = (_doubles(part.numpy()) for part in (same.alone, same.company))
-    if not same.mates or same.exact_company or not _apart(alone, company):
+    if not same.mates or same.exact_company or not _apart(alone, company, evidence.rounding):
         return
     yield _finding(evidence, same, alone, company)
 
@@ -46,15 +44,14 @@ def _doubles(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Float
     return values.astype(np.float64)
 
 
-def _apart(alone: Floats, company: Floats) -> bool:
-    """Whether the means differ by more than rounding and more than repeats explain, in the column where it is
-    clearest."""
+def _apart(alone: Floats, company: Floats, rounding: float) -> bool:
+    """Whether the means differ by more than rounding and by more than repeats explain, in any column."""
     if not (np.isfinite(alone).all() and np.isfinite(company).all()):
         return False
     distance = np.abs(alone.mean(axis=0) - company.mean(axis=0))
     size = max(float(np.abs(alone).max()), float(np.abs(company).max()))
     error = np.sqrt((alone.var(axis=0, ddof=1) + company.var(axis=0, ddof=1)) / len(alone))
-    return bool((distance > ROUNDING * size + SIGMAS * error).any())
+    return bool((distance > rounding * size + SIGMAS * error).any())
 
 
 def _finding(evidence: Evidence, same: SameAnswer, alone: Floats, company: Floats) -> Finding:
@@ -90,12 +87,11 @@ def _who(evidence: Evidence) -> tuple[str | None, list[str]]:
         for index, module in enumerate(rows.modules)
         if evidence.training(index) and catalog.describe(module, 0).kind in _RANDOM
     }
-    count = min(evidence.inputs.samples, 64)
     seed = evidence.command.seed
     row = first_parting(
         evidence.trials,
         (evidence.inputs.part(0, 1), seed),
-        (evidence.inputs.part(0, count), seed),
+        (evidence.inputs.part(0, evidence.inputs.samples), seed),
         flags=quiet,
         same=close,
         cut=_first,

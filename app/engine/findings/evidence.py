@@ -14,6 +14,7 @@ from modelight.engine import experiments, flag, policy, runner
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments.answers import Answers, Floats, answers, as_probabilities
+from modelight.engine.experiments.parting import rounding
 from modelight.engine.rows import Rows
 from modelight.protocol import AskFindings, Frame, InputInfo, NormCapture
 
@@ -130,6 +131,12 @@ class Evidence:
         found = self.answers(frame)
         scores = as_probabilities(found, self.info)
         return (found.values, False) if scores is None else (scores, True)
+
+    @property
+    def rounding(self) -> float:
+        """Share of the answers' size that rounding may move them by."""
+        dtype = getattr(torch, self.first.outputs[0].dtype, None) if self.first.outputs else None
+        return rounding(dtype) if isinstance(dtype, torch.dtype) else 0.0
 
     @property
     def trials(self) -> experiments.Trials:

@@ -16,6 +16,8 @@ from modelight.protocol import Curve, Finding, Remedy, Value
 
 STILL = 0.1
 """Answers ignore the input where real inputs move them less than this share of what they do in eval."""
+HARDLY = 0.05
+"""… and less than this share of the answers' own size: eval may just exaggerate."""
 DEAD = 1e-3
 """Deviation over inputs, relative to the answers' size, below which eval does not move either: nothing was lost."""
 CULPRITS = 8
@@ -32,20 +34,28 @@ def _between(values: Floats) -> float:
     return float(values.mean(axis=0).std(axis=0).mean())
 
 
+def _is_deaf(now: Floats, flipped: Floats) -> bool:
+    """Whether samples hardly differ now and do differ in eval; runs × samples × width."""
+    if not np.isfinite(now).all() or not np.isfinite(flipped).all():
+        return False
+    here, there = _between(now), _between(flipped)
+    return there > DEAD * _size(flipped) and here < STILL * there and here < HARDLY * _size(now)
+
+
+def _size(values: Floats) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
 def ignores_input(evidence: Evidence) -> Iterator[Finding]:
     """The present state hardly tells real inputs apart, while the same weights in eval do. Both were run."""
     real = evidence.real
     if len(real) < 2 or not evidence.inputs.splittable or evidence.first.train == 0:
         return
     now, probable = evidence.read(evidence.now)
-    flipped, _ = evidence.read(evidence.evaluated)
-    if now.shape[1:] != flipped.shape[1:] or now.shape[1] != evidence.inputs.samples:
+    flipped, same_reading = evidence.read(evidence.evaluated)
+    if now.shape[1:] != flipped.shape[1:] or now.shape[1] != evidence.inputs.samples or same_reading != probable:
         return
-    if not np.isfinite(now).all() or not np.isfinite(flipped).all():
-        return
-    there = _between(flipped[:, real])
-    size = float(np.sqrt(np.square(flipped[:, real]).mean()))
-    if there <= DEAD * size or _between(now[:, real]) >= STILL * there:
+    if not _is_deaf(now[:, real], flipped[:, real]):
         return
     curve = experiments.spread_curve(
         evidence.model,

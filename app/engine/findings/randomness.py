@@ -113,6 +113,9 @@ def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
     values = evidence.answers(evidence.evaluated).values
     if _explained(evidence) or np.array_equal(values[0], values[1], equal_nan=True):
         return
+    difference = float(np.abs(values[0] - values[1]).max())
+    if not evidence.evaluated.random and difference <= evidence.rounding * float(np.abs(values).max()):
+        return  # Some kernels of accelerators add in another order each time.
     seed, batch = evidence.command.seed, evidence.inputs.part(0, evidence.command.batch)
     flags = all_flags(evidence.rows, False)
     row = first_parting(evidence.trials, (batch, seed), (batch, seed + 1), flags=flags)
@@ -127,7 +130,7 @@ def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
         "module": module or "model",
         "generators": [*drawn],
         "source": source,
-        "difference": float(np.abs(values[0] - values[1]).max()),
+        "difference": difference,
         "say": say,
     }
     yield Finding("ML123", "warning", module, found)
