@@ -297,4 +297,6 @@ def test_a_solved_card_says_what_cured_it_and_offers_undo() -> None:
     assert card.body == "**Set eval** changed 14 flags."
     assert [button.id for button in card.remedies] == ["undo", "copy-python"]
     assert card.curve is not None and card.after == ""
+    incident = solved_row(finding(id="ML101"), "Set eval", 14, ROWS)
+    assert incident.title == "Output follows the input again"
     assert solved_row(finding(), "Put back checkpoint", 0, ROWS).body == "**Put back checkpoint** did it."
