@@ -39,11 +39,11 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         """What is shown."""
         return self._data
 
-    def set_data(self, data: CellData, low: float, high: float, bounded: bool, name: str) -> None:
+    def set_data(self, data: CellData, low: float, high: float, name: str) -> None:
         """Show a cell; ``low`` to ``high`` is the range that all cells share, ``name`` says which cell it is."""
         self._data = data
         self._range = (low, high)
-        self._ticks = (0.0, 0.5, 1.0) if bounded else tuple(round_ticks(low, high, 3))
+        self._ticks = (0.0, 0.5, 1.0) if (low, high) == (0.0, 1.0) else tuple(round_ticks(low, high, 3))
         self.setAccessibleName(name)
         said = [data.problem] if data.problem else [f"{key}: {value}" for key, value, _ in self.lines(data)]
         self.setAccessibleDescription("; ".join([*said, *([self.tr("now")] if data.now else [])]))

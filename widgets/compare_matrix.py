@@ -99,7 +99,7 @@ class Matrix(QWidget):
             row_head.set_data(row_data)
         for index, (cell, cell_data) in enumerate(zip(self.cells, data.cells, strict=True)):
             mode = self.heads[index // 3].name(data.rows[index // 3])
-            cell.set_data(cell_data, data.low, data.high, data.bounded, f"{mode}, {self.columns[index % 3].text()}")
+            cell.set_data(cell_data, data.low, data.high, f"{mode}, {self.columns[index % 3].text()}")
 
     def table(self) -> Table:
         """Every bar of every cell, with the figures of its cell."""

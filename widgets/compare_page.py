@@ -130,7 +130,7 @@ class ComparePage(QStackedWidget):
         }[data.subject]
         if not data.per_sample and text:
             text = self.tr("%1 (each forward as a whole)").replace("%1", text)
-        if data.bounded or not text:
+        if (data.low, data.high) == (0.0, 1.0) or not text:
             return text
         low, high = numbers.figure(data.low), numbers.figure(data.high)
         return self.tr("%1, %2 to %3").replace("%1", text).replace("%2", low).replace("%3", high)

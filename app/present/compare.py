@@ -15,6 +15,8 @@ from modelight.widgets.compare_data import Agreement, CellData, CompareData, Cul
 
 Floats = NDArray[np.float64]
 
+FEW = 8
+"""Up to so many classes, probabilities stand on an axis from 0 to 1; of more, each is small."""
 KEPT = 1024
 """Values per sample that the engine keeps of a wider output."""
 
@@ -44,7 +46,7 @@ def compare_data(
     heights = [_column(part, column) for part in values]
     deviations = [_column(_packed(cell.deviations), column) for cell in compared.cells]
     bounded = compared.measure != "raw"
-    low, high = (0.0, 1.0) if bounded else _range(heights, deviations)
+    low, high = (0.0, 1.0) if bounded and _width(values) <= FEW else _range(heights, deviations)
     names = tuple(info.classes or classes)
     mode = _mode_now(training)
     return CompareData(

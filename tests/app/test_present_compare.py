@@ -109,6 +109,12 @@ def test_of_many_classes_the_one_that_the_mode_moves_most_is_shown() -> None:
     assert page(message(cells(train, train), shape=(1, 5))).column == 1
 
 
+def test_probabilities_of_many_classes_get_a_range_that_shows_them() -> None:
+    few, many = np.full((2, 8), 0.1, np.float32), np.full((2, 9), 0.1, np.float32)
+    assert page(message(cells(few, few), shape=(1, 8))).high == 1.0
+    assert page(message(cells(many, many), shape=(1, 9))).high == pytest.approx(0.12)
+
+
 def test_raw_values_share_a_range_that_holds_zero_and_whiskers() -> None:
     values = np.array([[3.0, 0.0], [5.0, 0.0]], np.float32)
     data = page(message(cells(values, values - 6), measure="raw"))

@@ -141,6 +141,8 @@ def test_samples_that_were_left_out_and_raw_ranges_are_said(page: ComparePage) -
     )
     assert page.heading.subtitle.text().startswith("first 64 of 100 samples, 8 at a time")
     assert page.heading.note.text() == "value 27 of each sample, −1.50 to 2.00"
+    page.set_data(data(column=412, column_name="tiger", high=0.125))
+    assert page.heading.note.text() == "probability of class 412, tiger, 0 to 0.125"
 
 
 def test_the_lines_of_a_cell(page: ComparePage) -> None:
