@@ -46,7 +46,7 @@ PHRASES: dict[str, str] = {
         "phrases", "Flipped to eval, the answers run from {eval_low:figure} to {eval_high:figure}."
     ),
     # --- statistics
-    "ML110.solved": QT_TRANSLATE_NOOP("phrases", "No layer uses this batch’s statistics any more"),
+    "ML110.solved": QT_TRANSLATE_NOOP("phrases", "These layers no longer use the batch’s statistics"),
     "ML110.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use this batch’s statistics"),
     "ML110.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses this batch’s statistics"),
     "ML110.restored": QT_TRANSLATE_NOOP(
@@ -130,7 +130,7 @@ PHRASES: dict[str, str] = {
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
     ),
     "ML120.many.unseen": QT_TRANSLATE_NOOP("phrases", "The first is {first}; their masks are not seen here."),
-    "ML120.solved": QT_TRANSLATE_NOOP("phrases", "No dropout is on any more"),
+    "ML120.solved": QT_TRANSLATE_NOOP("phrases", "These dropouts are off"),
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
     "ML121.body": QT_TRANSLATE_NOOP(
         "phrases",
