@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
 from modelight.present.tree import effect_text
@@ -109,7 +112,30 @@ def _norm(of: Selected) -> NormCapture | None:
 def _dropout(of: Selected) -> DropoutCapture | None:
     if of.frame is None:
         return None
-    return next((one for one in of.frame.dropouts if one.row == of.state.index), None)
+    calls = [one for one in of.frame.dropouts if one.row == of.state.index]
+    return _joined(calls) if calls else None
+
+
+def _joined(calls: Sequence[DropoutCapture]) -> DropoutCapture:
+    """All calls of a module in one run told of as one; what differs between them is left out."""
+    first = calls[0]
+    if len(calls) == 1 or any(one.unseen is not None for one in calls):
+        return next((one for one in calls if one.unseen is not None), first)
+    total = sum(one.total for one in calls)
+    dropped = sum(one.dropped for one in calls)
+    zeros = [one.already_zero for one in calls if one.already_zero is not None]
+    inputs = [one.inputs for one in calls if one.inputs is not None]
+    counted = len(zeros) == len(inputs) == len(calls)
+    return replace(
+        first,
+        p=first.p if all(one.p == first.p for one in calls) else None,
+        active=any(one.active for one in calls),
+        observed=dropped / total if total else None,
+        dropped=dropped,
+        total=total,
+        already_zero=sum(zeros) if counted else None,
+        inputs=sum(inputs) if counted else None,
+    )
 
 
 def _module(of: Selected) -> ModuleCapture | None:

@@ -185,6 +185,18 @@ def test_what_a_dropout_dropped_in_words(changes: dict[str, object], drops: str)
     assert shown["Gradients"] == "no parameters"
 
 
+def test_several_calls_of_a_dropout_are_counted_together() -> None:
+    calls = [dropout(dropped=100, total=200, observed=0.5), dropout(call=1, dropped=20, total=200, observed=0.1)]
+    shown = lines(2, frame(dropouts=calls))
+    assert shown["Drops"] == "30\u00a0% of 400, rest × 2"
+    assert shown["Already zero"] == "200 of 1\u2009024 before the layer"
+    other = [calls[0], dropout(call=1, p=0.1, dropped=20, total=200, observed=0.1, already_zero=None)]
+    shown = lines(2, frame(dropouts=other))
+    assert (shown["Drops"], shown["Already zero"]) == ("30\u00a0% of 400", "not measured")
+    hidden = [calls[0], dropout(call=1, unseen=Clause("some-reason"))]
+    assert lines(2, frame(dropouts=hidden))["Drops"] == "some-reason"
+
+
 def test_zeros_that_were_not_counted_are_not_guessed() -> None:
     assert lines(2, frame(dropouts=[dropout(already_zero=None)]))["Already zero"] == "not measured"
 
