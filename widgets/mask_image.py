@@ -83,7 +83,7 @@ class MaskImage(QWidget):
             box = QRectF(area.left() + column * width, area.top() + row * height, width, height)
             if dropped:
                 painter.setPen(gone)
-                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setBrush(theme.color("surface"))
                 painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 1.5, 1.5)
             else:
                 painter.setPen(Qt.PenStyle.NoPen)

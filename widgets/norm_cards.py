@@ -96,6 +96,9 @@ class NormCards(QWidget):
             if self.frame_of(index).contains(event.position()) and event.button() == Qt.MouseButton.LeftButton:
                 self.selected.emit(card.path)
 
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         columns = self._columns()
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -columns, Qt.Key.Key_Down: columns}
