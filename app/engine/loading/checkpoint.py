@@ -16,6 +16,7 @@ from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import formats, matching, report, unwrap
 from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
+from modelight.engine.loading.paths import located
 from modelight.engine.loading.torchfiles import refuse
 from modelight.protocol import Clause, LoadReport
 
@@ -54,11 +55,11 @@ def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
         EngineError: kind ``checkpoint`` (unreadable, or no state dict in it), ``consent`` (only a full unpickle could
             read it; the clause names what it would import) or ``memory``.
     """
-    file = Path(path).expanduser()
     try:
+        file = located(path)
         raw = formats.read_raw(file, trust)
     except OSError as error:
-        raise refuse(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise refuse(f"{path} cannot be read: {error.strerror or error}.") from error
     content = raw.content.state_dict() if isinstance(raw.content, torch.jit.ScriptModule) else raw.content
     found = unwrap.candidates(content)
     if not found:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, refuse
 from modelight.protocol import Images
 
@@ -27,7 +28,7 @@ def read(source: Images, directory: str) -> Piece:
         raise refuse(f"Pictures have 1, 3 or 4 channels, not {source.channels}.")
     if not all(0 < side <= _LARGEST for side in source.size):
         raise refuse(f"Pictures cannot be resized to {source.size[0]} × {source.size[1]}.")
-    paths = [Path(directory or ".", Path(path).expanduser()) for path in source.paths]
+    paths = [located(path, directory) for path in source.paths]
     pixels = torch.stack([_pixels(path, source) for path in paths])
     samples = (pixels - _per_channel(source.mean, source, "mean")) / _per_channel(source.std, source, "std")
     captions = tuple(path.stem for path in paths)

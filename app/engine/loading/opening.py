@@ -18,6 +18,7 @@ from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.loading import checkpoint, inputs, signatures, sources, spec, trial, whole
+from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
@@ -191,7 +192,7 @@ def _move(module: nn.Module, device: torch.device) -> nn.Module:
 def _checkpoint_path(command: Open, source: ModuleType | None) -> str | None:
     """The one asked for, else the file's own ``CHECKPOINT``, else the weights in the folder that is the model."""
     if command.checkpoint:
-        return str(Path(command.directory or ".", Path(command.checkpoint).expanduser()))
+        return str(located(command.checkpoint, command.directory))
     if source is None:
         path = whole.find(command.spec, command.directory)
         return str(path) if path is not None and path.is_dir() else None

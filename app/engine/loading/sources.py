@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from modelight.engine.errors import EngineError
+from modelight.engine.loading.paths import located
 
 _ALIAS = "modelight_user_"
 _user_modules: set[str] = set()
@@ -70,10 +71,14 @@ def import_file(path: str, directory: str = "", *, beside: bool = False) -> Modu
 
 
 def _find(path: str, directory: str) -> Path:
-    file = Path(directory or ".", Path(path).expanduser()).resolve()
-    if file.is_file():
+    try:
+        file = located(path, directory).resolve()
+        is_file, is_folder = file.is_file(), file.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise EngineError(f"“{path}” is not a path that can be read: {error}.", kind="spec") from error
+    if is_file:
         return file
-    if file.is_dir():
+    if is_folder:
         raise EngineError(f"{path} is a folder: name the .py file in it that builds the model.", kind="spec")
     names = [entry.name for entry in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = difflib.get_close_matches(file.name, names, n=3)

@@ -14,6 +14,7 @@ import safetensors
 import torch
 
 from modelight.engine.errors import EngineError
+from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, piece_of, refuse, select
 from modelight.protocol import Clause, FromFile
 
@@ -31,8 +32,12 @@ def read(source: FromFile, directory: str, parameters: Sequence[str]) -> Piece:
     Raises:
         EngineError: kind ``input``.
     """
-    path = Path(directory or ".", Path(source.path).expanduser())
-    if not path.is_file():
+    path = located(source.path, directory)
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise refuse(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not is_file:
         raise refuse(f"There is no file {path}.")
     content = _content(path)
     labels: tuple[int | None, ...] = ()

@@ -11,6 +11,7 @@ from torch import nn
 
 from modelight.engine.errors import EngineError
 from modelight.engine.loading import formats, sources, torchfiles
+from modelight.engine.loading.paths import located
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th", ".tar", ".pkl", ".pickle", ".model", ".jit", ".ts", ".torchscript")
 _CONFIG = "config.json"
@@ -18,10 +19,13 @@ _CONFIG = "config.json"
 
 def find(text: str, directory: str) -> Path | None:
     """The file or folder that MODEL names, if it is one that may hold a whole model; else it is a spec."""
-    path = Path(directory or ".", Path(text).expanduser())
-    if path.is_dir():
-        return path if (path / _CONFIG).is_file() else None
-    return path if path.suffix.lower() in SUFFIXES and path.is_file() else None
+    try:
+        path = located(text, directory)
+        if path.is_dir():
+            return path if (path / _CONFIG).is_file() else None
+        return path if path.suffix.lower() in SUFFIXES and path.is_file() else None
+    except OSError:  # a spec with long arguments is no file name
+        return None
 
 
 def load(path: Path, directory: str = "", trust: bool = False) -> nn.Module:

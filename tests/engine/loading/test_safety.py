@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelight.engine.errors import EngineError
-from modelight.engine.loading import checkpoint, pickles, tensorfiles
+from modelight.engine.loading import checkpoint, pickles, sources, tensorfiles, whole
 from modelight.protocol import FromFile
 
 RAN: list[str] = []
@@ -196,6 +196,27 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: bytes, words: st
     error = refusal(path)
     assert error.kind == "checkpoint"
     assert words in str(error)
+
+
+def test_names_that_no_file_can_have_are_told(tmp_path: Path) -> None:
+    long = "x" * 300
+    assert refusal(tmp_path / f"{long}.pt").kind == "checkpoint"
+    with pytest.raises(EngineError, match="cannot be read"):
+        tensorfiles.read(FromFile(f"{long}.npy"), str(tmp_path), [])
+    with pytest.raises(EngineError, match="is not a path that can be read"):
+        sources.import_file(f"{long}.py", str(tmp_path))
+    assert whole.find(f"net.py:Net('{long}')", str(tmp_path)) is None
+    assert "There is no file" in str(refusal(Path("~no_such_user_here/a.pt")))
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved({"w": torch.ones(1)}, tmp_path / "a.pt")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)  # as root, no file is unreadable
+    assert "cannot be read: Permission denied" in str(refusal(path))
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
