@@ -114,7 +114,8 @@ class RemedyRows(QWidget):
             x += size.width() + _GAP
         if self._link:
             size = self._link.sizeHint()
-            if x and x + size.width() > width:
+            # Words, not a second button: half the gap is enough before it takes a row of its own.
+            if x and x - _GAP // 2 + size.width() > width:
                 y += 26 + _GAP
             places.append((self._link, QRect(width - size.width(), y, size.width(), 26)))
         return places
