@@ -75,7 +75,7 @@ class Button(KeyboardFocus, QPushButton):
 
     def sizeHint(self) -> QSize:
         width = QFontMetricsF(self.font()).horizontalAdvance(self.text()) + 2 * self._padding()
-        width += 18 if self._has_sign() else 0
+        width += self._sign_room() if self._has_sign() else 0
         width += 18 if self._chevron else 0
         return QSize(round(width) + 1, self.height())
 
@@ -90,7 +90,7 @@ class Button(KeyboardFocus, QPushButton):
         middle = self.height() / 2
         if self._has_sign():
             self._paint_sign(painter, QPointF(x + 5, middle))
-            x += 18
+            x += self._sign_room()
         room = self.width() - x - (22 if self._chevron else self._padding()) + 1
         painter.setFont(self.font())
         painter.setPen(self._words())
@@ -101,6 +101,9 @@ class Button(KeyboardFocus, QPushButton):
 
     def _padding(self) -> int:
         return 12 if self.height() >= 28 else 9
+
+    def _sign_room(self) -> int:
+        return 18 if self.height() >= 28 else 16
 
     def _has_sign(self) -> bool:
         return self._sign is not None or self._lamp != "none"
