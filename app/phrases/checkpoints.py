@@ -13,11 +13,12 @@ PHRASES: dict[str, str] = {
     "kind-sequence": QT_TRANSLATE_NOOP("phrases", "Sequential or ModuleList, {count:count} with tensors"),
     "kind-attention-block": QT_TRANSLATE_NOOP("phrases", "attention, heads unknown"),
     "kind-attention": QT_TRANSLATE_NOOP("phrases", "MultiheadAttention of width {width:count}, heads unknown"),
-    "kind-batch-norm": QT_TRANSLATE_NOOP("phrases", "BatchNorm of {channels:count} channels, 1d or 2d unknown"),
+    "kind-batch-norm": QT_TRANSLATE_NOOP("phrases", "BatchNorm of {channels:count} channels, 1d, 2d or 3d unknown"),
     "kind-batch-norm-plain": QT_TRANSLATE_NOOP(
-        "phrases", "BatchNorm or InstanceNorm of {channels:count} channels without weight, 1d or 2d unknown"
+        "phrases", "BatchNorm or InstanceNorm of {channels:count} channels without weight, 1d, 2d or 3d unknown"
     ),
     "kind-linear": QT_TRANSLATE_NOOP("phrases", "Linear {inputs:count} → {outputs:count}"),
+    "kind-linear-without-bias": QT_TRANSLATE_NOOP("phrases", "Linear {inputs:count} → {outputs:count} without bias"),
     "kind-linear-transposed": QT_TRANSLATE_NOOP(
         "phrases", "Linear {inputs:count} → {outputs:count}, weight stored transposed"
     ),

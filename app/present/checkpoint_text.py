@@ -18,6 +18,8 @@ _GAP = "  "
 _RIGHT = {"size", "changed", "largest", "relative"}
 _ABSENT = "–"
 _NAMED = 40
+_SPACES = (numbers.THIN, numbers.NO_BREAK)
+"""Spaces of our own figures, which Python does not count as printable."""
 
 
 def facts_lines(facts: CheckpointFacts) -> list[str]:
@@ -67,7 +69,10 @@ def difference_lines(difference: CheckpointDifference) -> list[str]:
 
 def visible(text: str) -> str:
     """Text that is safe on a terminal: names in a hostile file may hold control characters."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
+    return "".join(
+        sign if sign.isprintable() or sign in _SPACES else sign.encode("unicode_escape").decode("ascii")
+        for sign in text
+    )
 
 
 def _totals(facts: CheckpointFacts) -> str:

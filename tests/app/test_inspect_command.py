@@ -189,3 +189,27 @@ def test_neither_qt_nor_a_terminal_is_needed(checkpoint: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_examples_of_the_docs_are_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.chdir(root)
+    page = (root / "docs/inspect.md").read_text(encoding="utf-8")
+
+    def block(language: str) -> str:
+        return page.partition(f"```{language}\n")[2].partition("\n```")[0]
+
+    run("sample_models/digits_cnn.pt")
+    assert capsys.readouterr().out.rstrip("\n") == block("text")
+    run("sample_models/digits_cnn.pt", json=True, deep=True)
+    found = json.loads(capsys.readouterr().out)
+    del found["stamp"]
+    found["layers"], found["tensors"] = found["layers"][2:3], found["tensors"][:1]
+    del found["tensors"][0]["stats"]["counts"][3:]
+    shown = json.loads(block("json"))
+    for figure in ("mean", "std"):  # the order of a sum differs between processors
+        one, other = (content["tensors"][0]["stats"].pop(figure) for content in (found, shown))
+        assert one == pytest.approx(other, rel=1e-12)
+    assert found == shown

@@ -32,11 +32,11 @@ def guess(module: nn.Module, name: str = "layer") -> Clause:
         (nn.Conv2d(8, 8, 3), "Conv2d or its transpose, 8 times 8 × 3 × 3"),
         (nn.Conv2d(3, 16, 3, bias=False), "Conv2d or its transpose, 16 times 3 × 3 × 3"),
         (nn.ConvTranspose2d(16, 8, 2), "ConvTranspose2d, 16 times 8 × 2 × 2"),
-        (nn.BatchNorm1d(7), "BatchNorm of 7 channels, 1d or 2d unknown"),
-        (nn.BatchNorm2d(7), "BatchNorm of 7 channels, 1d or 2d unknown"),
+        (nn.BatchNorm1d(7), "BatchNorm of 7 channels, 1d, 2d or 3d unknown"),
+        (nn.BatchNorm2d(7), "BatchNorm of 7 channels, 1d, 2d or 3d unknown"),
         (
             nn.InstanceNorm2d(7, track_running_stats=True),
-            "BatchNorm or InstanceNorm of 7 channels without weight, 1d or 2d unknown",
+            "BatchNorm or InstanceNorm of 7 channels without weight, 1d, 2d or 3d unknown",
         ),
         (nn.LayerNorm(9), "LayerNorm or GroupNorm of 9"),
         (nn.GroupNorm(3, 9), "LayerNorm or GroupNorm of 9"),
@@ -67,6 +67,7 @@ def test_layers_of_torch_are_recognised(module: nn.Module, words: str) -> None:
 
 def test_a_name_settles_what_shapes_cannot() -> None:
     assert phrase(guess(nn.Embedding(100, 8), "word_embeddings")) == "Embedding of 100, width 8"
+    assert phrase(guess(nn.Linear(8, 4, bias=False), "q_proj")) == "Linear 8 → 4 without bias"
     assert phrase(guess(nn.Embedding(100, 8), "table")) == "Linear 8 → 100 without bias, or Embedding"
 
 

@@ -23,7 +23,9 @@ ROWS = (
     CheckpointRow("conv", 0, "Conv2d, 8 filters of 3 × 3 × 3", "896 B"),
     CheckpointRow("weight", 1, "parameter", "864 B", key="conv.weight", shape="8 × 3 × 3 × 3", dtype="float32"),
     CheckpointRow("bias", 1, "parameter", "32 B", key="conv.bias", shape="8", dtype="float32"),
-    CheckpointRow("norm", 0, "BatchNorm of 8 channels, 1d or 2d unknown", "72 B", marks="running variance 0 in 1 of 8"),
+    CheckpointRow(
+        "norm", 0, "BatchNorm of 8 channels, 1d, 2d or 3d unknown", "72 B", marks="running variance 0 in 1 of 8"
+    ),
     CheckpointRow("running_var", 4, "buffer", "32 B", key="norm.running_var", shape="8", dtype="float32"),
 )
 DATA = CheckpointData(
@@ -116,7 +118,7 @@ def test_a_module_asks_for_nothing_and_shows_what_its_columns_cut(page: Checkpoi
     with qtbot.assertNotEmitted(page.tensor_requested):
         page.tree.setCurrentIndex(model.index(1, 0, model.index(0, 0)))
 
-    assert page.tensor_heading.subtitle.text() == "BatchNorm of 8 channels, 1d or 2d unknown"
+    assert page.tensor_heading.subtitle.text() == "BatchNorm of 8 channels, 1d, 2d or 3d unknown"
     assert page.words.text() == "running variance 0 in 1 of 8"
 
 
@@ -194,5 +196,5 @@ def test_columns_leave_room_for_each_other(page: CheckpointPage) -> None:
     assert sum(widths) <= page.tree.viewport().width()
     assert widths[Column.SHAPE] >= QFontMetricsF(theme.font(12)).horizontalAdvance("8 × 3 × 3 × 3")
     page.resize(1200, 812)
-    kind = QFontMetricsF(theme.font(12)).horizontalAdvance("BatchNorm of 8 channels, 1d or 2d unknown")
+    kind = QFontMetricsF(theme.font(12)).horizontalAdvance("BatchNorm of 8 channels, 1d, 2d or 3d unknown")
     assert header.sectionSize(Column.KIND) >= kind

@@ -17,7 +17,9 @@ from modelight.protocol import Clause, Value
 from modelight.widgets import numbers
 
 Shape = tuple[int, ...]
-_EMBEDDINGS = ("embed", "emb", "wte", "wpe", "lookup")
+_EMBEDDINGS = ("emb", "wte", "wpe", "lookup")
+_LINEARS = ("proj", "fc", "linear", "dense", "query", "key", "value", "head", "gate", "classifier")
+"""Parts of names that settle what the shape of a weight leaves open."""
 _ATTENTION = (
     {"q_proj", "k_proj", "v_proj"},
     {"query", "key", "value"},
@@ -135,8 +137,11 @@ def _embedding_or_linear(own: Own) -> Clause | None:
     rows, columns = own.shapes["weight"]
     bias = own.shapes.get("bias")
     if bias is None:
-        if any(word in own.name.lower() for word in _EMBEDDINGS):
+        name = own.name.lower()
+        if any(word in name for word in _EMBEDDINGS):
             return Clause("kind-embedding", {"number": rows, "width": columns})
+        if any(word in name for word in _LINEARS):
+            return Clause("kind-linear-without-bias", {"inputs": columns, "outputs": rows})
         return Clause("kind-linear-or-embedding", {"inputs": columns, "outputs": rows})
     if bias == (rows,):
         return Clause("kind-linear", {"inputs": columns, "outputs": rows})
