@@ -164,7 +164,7 @@ class StatisticsPage(Page):
         if not there:
             return
         curves = [Entry("line", "attention", self.tr("largest")), Entry("line", "mask", self.tr("median"))]
-        self.preview_heading.set_text(self.tr("Next updates"), self.tr("drift in σ"), curves)
+        self.preview_heading.set_text(self.tr("Next updates"), self.tr("in σ"), curves)
         self.preview.set_data(detail, (detail.path, detail.channels))
         if detail.momentum is None:
             momentum = self.tr("further passes of this input, cumulative average")

@@ -55,7 +55,7 @@ class ChannelPlot(Plot):
     """One value per channel, three times on one axis: this batch, running now, the checkpoint."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, self.table, height=206, most=(6, 4))
+        super().__init__(name, self.table, height=190, most=(6, 4))
         self.checkpoint, self.running, self.batch = self.add(Steps(z=2)), self.add(Steps(z=0)), self.add(Steps(z=1))
         self.rug = self.add_strip(3 * RUG + 6, Rug(), above_axis=True)
         self._three = Three(None, None, None)
@@ -92,7 +92,7 @@ class DriftPlot(Plot):
     """Drift of the channels, largest first, with what the same batch has against the checkpoint."""
 
     def __init__(self) -> None:
-        super().__init__("drift", self.table, height=180, most=(6, 4))
+        super().__init__("drift", self.table, height=172, most=(6, 4))
         self.plotItem.layout.setContentsMargins(0, 2, 2, 0)
         self.worst, self.bars, self.checkpoint = self.add(Bars()), self.add(Bars()), self.add(Dashes())
         self._drift: Floats = np.empty(0)
@@ -152,7 +152,7 @@ class PreviewPlot(Plot):
     """What drift would become after further passes over this input in train mode."""
 
     def __init__(self) -> None:
-        super().__init__("next-updates", self.table, height=180, most=(5, 4))
+        super().__init__("next-updates", self.table, height=172, most=(5, 4))
         self.largest, self.median, self.after = self.add(Curve()), self.add(Curve()), self.add(_AfterOne())
         self._detail: NormDetail | None = None
 

@@ -29,19 +29,20 @@ class RunHistory:
         self._limit = limit
         self._frames: list[Frame] = []
         self._aside: dict[Mode, list[Frame]] = {}
+        self._forced: dict[Mode, Frame] = {}
 
     def add(self, frame: Frame) -> None:
-        """Take a frame in. A frame of a forced mode is set aside under that mode: it is not the present state."""
+        """Take a frame in. One of a forced mode is neither the present state nor what was before: see :meth:`other`."""
         if frame.force is not None:
-            self._aside[mode_of(frame)] = [frame]
+            self._forced[mode_of(frame)] = frame
             return
         if self._frames and _conditions(frame) != _conditions(self._frames[-1]):
             self._set_aside()
         self._aside = {mode: past for mode, past in self._aside.items() if _outside(past[-1]) == _outside(frame)}
+        self._forced = {mode: past for mode, past in self._forced.items() if _outside(past) == _outside(frame)}
         if self._frames and _moved(self._frames[-1]):
             # Kept updates changed the weights or buffers: what came before answers for another model.
-            self._frames.clear()
-            self._aside.clear()
+            self.clear()
         seeds = _seeds(frame)
         self._frames = [*(old for old in self._frames if not _seeds(old) & seeds), frame]
         while len(self._frames) > 1 and self.runs - self._frames[0].repeats >= self._limit:
@@ -59,6 +60,7 @@ class RunHistory:
         """Another model, checkpoint or input: nothing seen so far can be compared."""
         self._frames.clear()
         self._aside.clear()
+        self._forced.clear()
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -86,6 +88,16 @@ class RunHistory:
             if mode in self._aside:
                 return mode, tuple(self._aside[mode])
         return None, ()
+
+    def other(self) -> tuple[Mode | None, Frame | None]:
+        """A frame of the other mode to compare with, run for the purpose or left behind by a flip; and its mode."""
+        for mode in _others(self.mode, (*self._forced, *reversed(self._aside))):
+            if mode in self._forced:
+                return mode, self._forced[mode]
+            # Buffers that a run moved and kept are not the ones that the present frame ran with.
+            if mode in self._aside and not _moved(self._aside[mode][-1]):
+                return mode, self._aside[mode][-1]
+        return None, None
 
     def _set_aside(self) -> None:
         if self._frames:

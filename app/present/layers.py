@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from modelight.widgets.layers_data import LayerRow, LayersData, Spread
 Floats = NDArray[np.float64]
 
 SAME_DRAWS = 1e-4
-"""With the same seed and input both modes see the same numbers, and the same of them are sampled: a mean or deviation
-that differs by more (in deviations) was made different by the mode. Less may be the order of float32 sums."""
+"""Where nothing was drawn, or the same, both modes see the same numbers, and the same of them are sampled: a mean or
+deviation that differs by more (in deviations) was made different by the mode. Less may be the order of float32 sums."""
 OTHER_DRAWS = 0.05
 """With other random draws only a difference that draws hardly make counts."""
 
@@ -30,18 +30,37 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
     frame = history.newest
     if frame is None or history.mode is None:
         return None
-    other_mode, before = history.before()
-    other = {capture.row: capture for capture in before[-1].modules} if before else {}
-    limit = SAME_DRAWS if before and _same_draws(frame, before[-1]) else OTHER_DRAWS
+    other_mode, beside = history.other()
+    other = {capture.row: capture for capture in beside.modules} if beside is not None else {}
     containers = _containers(frame, rows)
-    made = [
-        _row(capture, rows[capture.row], other.get(capture.row), capture.row not in containers, model)
-        for capture in frame.modules
-        if 0 <= capture.row < len(rows)
-    ]
-    first = next((row.path for row in made if row.leaf and differ(row.now, row.other, limit)), None)
-    marked = tuple(replace(row, parts=row.leaf and row.path == first) for row in made)
-    return LayersData(marked, history.mode, other_mode if other else None)
+    captures = [capture for capture in frame.modules if 0 <= capture.row < len(rows)]
+    made = {
+        capture.row: _row(capture, rows[capture.row], other.get(capture.row), capture.row not in containers, model)
+        for capture in captures
+    }
+    first = _first_parting(made, _drew(frame, beside, containers)) if beside is not None else None
+    shown = tuple(replace(row, parts=index == first) for index, row in made.items())
+    return LayersData(shown, history.mode, other_mode if other else None)
+
+
+def _first_parting(made: Mapping[int, LayerRow], drew: Set[int] | None) -> int | None:
+    """The first layer whose output the mode changed. ``drew``: see :func:`_drew`."""
+    limit = OTHER_DRAWS if drew is None else SAME_DRAWS
+    for index, row in made.items():
+        if drew and index in drew:
+            limit = OTHER_DRAWS  # from here on chance alone makes a difference
+        if row.leaf and differ(row.now, row.other, limit):
+            return index
+    return None
+
+
+def _drew(one: Frame, other: Frame, containers: Set[int]) -> Set[int] | None:
+    """Rows that drew in both frames, with other seeds: behind them outputs differ by chance. None: anywhere."""
+    # The captures are of the last repeat.
+    if one.seed + one.repeats == other.seed + other.repeats or not (one.random and other.random):
+        return set()
+    both = {drop.row for drop in one.dropouts if drop.active} & {drop.row for drop in other.dropouts if drop.active}
+    return None if not both or -1 in both or both & containers else both
 
 
 def _containers(frame: Frame, rows: Sequence[Row]) -> set[int]:
@@ -67,11 +86,6 @@ def differ(one: Spread | None, other: Spread | None, limit: float) -> bool:
         return False
     scale = max(one.std, other.std, 1e-6 * max(abs(one.mean), abs(other.mean)))
     return max(abs(one.mean - other.mean), abs(one.std - other.std)) > limit * scale
-
-
-def _same_draws(one: Frame, other: Frame) -> bool:
-    """Whether the last repeats, which the captures are of, had the same seed, or nothing was drawn."""
-    return one.seed + one.repeats == other.seed + other.repeats or not (one.random or other.random)
 
 
 def _row(capture: ModuleCapture, row: Row, other: ModuleCapture | None, leaf: bool, model: str) -> LayerRow:

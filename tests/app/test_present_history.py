@@ -94,12 +94,32 @@ def test_kept_updates_make_another_model() -> None:
     assert history.runs == 1
 
 
-def test_a_forced_run_is_not_the_present_state() -> None:
+def test_a_forced_run_is_neither_present_nor_before() -> None:
     history = RunHistory()
     history.add(of(1.0, train=0, eval=3))
     history.add(of(2.0, train=3, eval=0, force=True))
     assert history.mode == "eval"
+    assert history.before() == (None, ())
+    mode, beside = history.other()
+    assert mode == "train" and beside is not None and beside.force is True
+    history.add(of(1.0, train=0, eval=3, batch=2))
+    assert history.other() == (None, None)
+
+
+def test_without_a_forced_run_the_other_mode_is_what_was_before() -> None:
+    history = RunHistory()
+    history.add(of(1.0, train=3, eval=0))
+    history.add(of(1.0, train=0, eval=3))
+    mode, beside = history.other()
+    assert mode == "train" and beside is not None and beside.train == 3
+
+
+def test_runs_whose_updates_were_kept_are_no_comparison() -> None:
+    history = RunHistory()
+    history.add(of(1.0, train=3, eval=0, kept=True))
+    history.add(of(1.0, train=0, eval=3))
     assert history.before()[0] == "train"
+    assert history.other() == (None, None)
 
 
 def test_another_input_forgets_everything() -> None:

@@ -8,7 +8,7 @@ from modelight.present.history import RunHistory
 from modelight.present.layers import layers_data
 from modelight.protocol import Clause, ModuleCapture
 from modelight.widgets.layers_data import LayersData
-from tests.app.frames import capture, frame, output, row
+from tests.app.frames import capture, drop, frame, output, row
 
 ROWS = [
     row("", "Net", -1),
@@ -28,14 +28,12 @@ def captures(
     return [*made, capture(4, None, calls=0, unseen=Clause("not-called"))]
 
 
-def shown(
-    train: list[ModuleCapture], evaluated: list[ModuleCapture], seed: int = 0, random: bool = False
-) -> LayersData:
+def shown(train: list[ModuleCapture], evaluated: list[ModuleCapture], seed: int = 0, **more: object) -> LayersData:
     history = RunHistory()
     field = output(np.zeros((1, 2, 2)))
-    history.add(frame([field], train=3, eval=0, modules=train, seed=seed, random=random))
+    history.add(frame([field], train=3, eval=0, modules=train, seed=seed, **more))
     history.flags_changed()
-    history.add(frame([field], train=0, eval=3, modules=evaluated, random=random))
+    history.add(frame([field], train=0, eval=3, modules=evaluated, **more))
     data = layers_data(history, ROWS, "net")
     assert data is not None
     return data
@@ -55,10 +53,27 @@ def test_a_small_shift_counts_when_the_draws_were_the_same() -> None:
     assert parted(shown(captures(0.002), captures(0.0))) == ["bn"]
 
 
-def test_a_small_shift_may_be_chance_when_they_were_not() -> None:
+def drawing(row: int) -> dict[str, object]:
+    return {"dropouts": [drop(row, ROWS[row].path, [[1, 0]], 0.5)], "random": True}
+
+
+def test_a_small_shift_may_be_chance_where_other_numbers_were_drawn_before() -> None:
+    assert parted(shown(captures(0.002), captures(0.0), seed=5, **drawing(1))) == []
+    assert parted(shown(captures(0.3), captures(0.0), seed=5, **drawing(1))) == ["bn"]
+
+
+def test_what_is_drawn_behind_a_layer_explains_nothing_in_it() -> None:
+    assert parted(shown(captures(0.002), captures(0.0), seed=5, **drawing(3))) == ["bn"]
+
+
+def test_with_draws_of_unknown_place_only_large_differences_count() -> None:
     assert parted(shown(captures(0.002), captures(0.0), seed=5, random=True)) == []
+    assert parted(shown(captures(0.002), captures(0.0), seed=5, **drawing(0))) == []
     assert parted(shown(captures(0.3), captures(0.0), seed=5, random=True)) == ["bn"]
-    assert parted(shown(captures(0.002), captures(0.0), seed=5)) == ["bn"]  # nothing was drawn at all
+
+
+def test_where_nothing_was_drawn_seeds_do_not_matter() -> None:
+    assert parted(shown(captures(0.002), captures(0.0), seed=5)) == ["bn"]
 
 
 def test_rounding_does_not_count() -> None:
