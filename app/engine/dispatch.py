@@ -64,11 +64,14 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._memory = memory if memory.waits_for_writes else None
         self._on_norm = on_norm
         self._handlers: dict[Any, Callable[..., Any] | None] = {}
+        self.operators = 0
+        """How many went by: where none did, nothing was written."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        self.operators += 1
         try:
             handler = self._handlers[func]
         except KeyError:

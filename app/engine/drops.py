@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine.masks import Drop
+from modelight.engine.masks import Drop, count_nonzero
 from modelight.engine.rows import Rows
 from modelight.protocol import MASK_COLUMNS, MASK_ROWS, UNIT_COLUMNS, Array, Clause, DropoutCapture
 
@@ -46,7 +46,7 @@ class _Site:
         if drop.dropped is not None:
             mask = units(drop.dropped)
             self.masks.append(mask)
-            self.dropped += int(torch.count_nonzero(mask))
+            self.dropped += count_nonzero(mask)
             self.total += mask.numel()
             self._count_units(mask)
         elif not drop.active and drop.input_shape is not None:

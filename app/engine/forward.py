@@ -75,12 +75,13 @@ class Observer:
         self._memory = memory
         self._mode: GradMode = mode
         self._norms = norms
-        listeners = Listeners(left=[self._left], mark=lambda: len(self._masks.drops))
+        listeners = Listeners(left=[self._left], mark=lambda: len(self._masks.drops), operators=self._count_operators)
         if norms is not None:
             listeners.entered.append(self._entered_norm)
         limits = {} if sample_limit is None else {"sample_limit": sample_limit}
         self._probes = Probes(rows, detail=detail, should_stop=should_stop, listeners=listeners, **limits)
         self._masks = MaskRecorder(self._probes.running, self._probes.owner)
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Observer:
         self._probes.__enter__()
@@ -109,7 +110,7 @@ class Observer:
             EngineError: ``run``, or ``memory``; the model's own exception is the cause.
         """
         self._masks = MaskRecorder(self._probes.running, self._probes.owner)
-        self._probes.failed = None
+        self._probes.begin()
         given = [tensor for _, tensor in fields((batch.args, batch.kwargs))]
         memory = Memory()
         held = [memory.add(tensor) for tensor in given]
@@ -128,7 +129,7 @@ class Observer:
         return Forward(output, seconds, self._masks.drops, before.moved(), saved.result(), bool(wrote))
 
     def _call(self, batch: Batch, saved: SavedTensors) -> tuple[Any, float]:
-        watch = Watch(self._masks, self._memory, self._on_norm)
+        watch = self._watch = Watch(self._masks, self._memory, self._on_norm)
         try:
             with ExitStack() as stack:
                 stack.enter_context(grad_mode(self._mode))
@@ -152,6 +153,9 @@ class Observer:
         return EngineError(f"The model raised {type(error).__name__}{where}: {error}", kind="run", module=path)
 
     # ---------------------------------------------------------------------------------------------------- listening
+
+    def _count_operators(self) -> int:
+        return self._watch.operators if self._watch is not None else -1
 
     def _entered_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._norms is not None and self._probes.capturing:

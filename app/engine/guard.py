@@ -40,6 +40,7 @@ class Guard:
         self._attributes = [Attributes(path, module) for path, module in self._modules]
         self._held = list(self._remember())
         self._grads = [(entry, entry[2].tensor.grad) for entry in self._held if _may_have_grad(entry[2].tensor)]
+        self._changed: list[tuple[str, str, Held]] = []
         self._drawn: list[str] | None = None
         self._ledger: protocol.Ledger | None = None
         self._mode = WriteWatch(self._memory) if watch and self._memory.waits_for_writes else None
@@ -108,7 +109,8 @@ class Guard:
     # ---------------------------------------------------------------------------------------------------- comparing
 
     def _compare(self) -> protocol.Ledger:
-        entries = [self._entry(name, kind, held) for name, kind, held in self._held if held.changed]
+        self._changed = [(name, kind, held) for name, kind, held in self._held if held.changed]
+        entries = [self._entry(name, kind, held) for name, kind, held in self._changed]
         rebound = [entry for attributes in self._attributes for entry in attributes.compare(self._keep)]
         entries += [entry for entry in rebound if entry.name not in {known.name for known in entries}]
         entries += [
@@ -144,8 +146,10 @@ class Guard:
     def _restore(self) -> None:
         for attributes in self._attributes:
             attributes.restore()
+        for _, _, held in self._changed:
+            held.restore()
         for _, _, held in self._held:
-            if held.changed or held.requires_grad_changed:
+            if held.requires_grad_changed:
                 held.restore()
 
     def _restore_always(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-SAMPLED_BYTES = 4096
+SAMPLED_BYTES = 128
 """How many bytes of a region that was not copied are compared to find writes that nothing announced."""
 
 Region = tuple[int, int, int]
@@ -41,17 +41,19 @@ def region_of(tensor: torch.Tensor) -> Region:
     """The bytes of its storage that a strided tensor spans."""
     storage, width = tensor.untyped_storage()._cdata, tensor.element_size()
     start = int(tensor.storage_offset()) * width
-    if tensor.numel() == 0:
-        return storage, start, start
+    if tensor.numel() == 0 or tensor.is_contiguous():
+        return storage, start, start + tensor.numel() * width
     reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return storage, start, start + (int(reach) + 1) * width
 
 
 def bytes_of(tensor: torch.Tensor, region: Region) -> torch.Tensor:
-    """A view of the region, uint8, that shares neither version counter nor inference flag with the tensor."""
-    with torch.inference_mode(False), torch.no_grad():
-        whole = torch.empty(0, dtype=torch.uint8, device=tensor.device)
-        return whole.set_(tensor.untyped_storage())[region[1] : region[2]]
+    """A view of the region, uint8, that shares neither version counter nor inference flag with the tensor.
+
+    To be called outside inference mode.
+    """
+    whole = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+    return whole.set_(tensor.untyped_storage(), region[1], (region[2] - region[1],))
 
 
 def same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:

@@ -51,7 +51,8 @@ class NormRecorder:
     """Collects statistics of one run's batches.
 
     Args:
-        exact: compute them also where no operator hands them out (eval, inference mode): one pass over each input.
+        exact: compute them also where no operator hands them out (eval, inference mode), which costs a pass over each
+            input, and preview further passes.
     """
 
     def __init__(self, rows: Rows, *, exact: bool = True) -> None:
@@ -136,7 +137,7 @@ class NormRecorder:
         drift = largest = median = None
         if mean is not None and before.mean is not None and before.variance is not None:
             drift = drift_of(mean.mean(0), before.mean, before.variance)
-            if variance is not None:
+            if variance is not None and self._exact:
                 largest, median = _preview(module, before, mean, variance, np.array(batches.counts, np.float64))
         return NormCapture(
             row=row,
@@ -209,38 +210,34 @@ def _preview(
 ) -> tuple[Floats | None, Floats | None]:
     """Largest and median drift after 0 to PREVIEW_PASSES further passes over these batches in train mode.
 
-    One pass of F forwards is the same affine map each time, r ← a·r + s with a = (1 − m)^F, so the map is taken from
-    ``policy.preview`` once; the cumulative average adds the sum of the batches to n·r instead.
+    In closed form: a pass of F forwards is the same affine map each time, r ← (1 − m)^F · r + s; the cumulative average
+    adds the sum of the batches to n · r instead (``policy.preview`` does it step by step).
     """
     rule = policy.policy(module, training=True)
     if rule is None or not rule.updates or rule.still or before.mean is None or before.variance is None:
         return None, None
     if np.any(counts < 2):
         return None, None
-    start = np.stack((before.mean, before.variance))
     unbiased = variance * (counts / (counts - 1))[:, None]
-    target = mean.mean(0)
-    largest, median = [], []
-    for passes in range(PREVIEW_PASSES + 1):
-        moved = _after(start, np.stack((mean, unbiased), 1), rule.momentum, before.tracked or 0, passes)
-        drift = drift_of(target, moved[0], moved[1])
-        seen = drift[np.isfinite(drift)]
-        largest.append(seen.max() if seen.size else np.nan)
-        median.append(np.median(seen) if seen.size else np.nan)
-    return np.array(largest), np.array(median)
+    moved_mean = _after(before.mean, mean, rule.momentum, before.tracked or 0)
+    moved_variance = _after(before.variance, unbiased, rule.momentum, before.tracked or 0)
+    drift = drift_of(mean.mean(0), moved_mean, moved_variance)
+    drift = drift[:, np.isfinite(drift[0])]
+    if drift.shape[1] == 0:
+        return None, None
+    return drift.max(1), np.median(drift, 1)
 
 
-def _after(start: Floats, batches: Floats, momentum: float | None, tracked: int, passes: int) -> Floats:
-    """Statistics after ``passes`` times all ``batches`` (forwards × 2 × channels), in closed form."""
-    forwards = len(batches)
+def _after(start: Floats, batches: Floats, momentum: float | None, tracked: int) -> Floats:
+    """Statistics after 0, 1, … PREVIEW_PASSES times all ``batches`` (forwards × channels): passes × channels."""
+    forwards, passes = len(batches), np.arange(PREVIEW_PASSES + 1.0)[:, None]
     if momentum is None:
+        counted = np.maximum(tracked + passes * forwards, 1)
         # The first update of a fresh counter has weight 1: what was there before is forgotten.
-        total = tracked * start + passes * batches.sum(0)
-        return start if passes == 0 else total / (tracked + passes * forwards)
-    weights = momentum * (1 - momentum) ** np.arange(forwards - 1, -1, -1.0)
-    once = np.tensordot(weights, batches, 1)
+        return np.where(passes == 0, start, (tracked * start + passes * batches.sum(0)) / counted)
+    once = momentum * (1 - momentum) ** np.arange(forwards - 1, -1, -1.0) @ batches
     kept = (1 - momentum) ** forwards
-    repeated = float(passes) if kept == 1 else (1 - kept**passes) / (1 - kept)
+    repeated = passes if kept == 1 else (1 - kept**passes) / (1 - kept)
     return np.asarray(kept**passes * start + repeated * once)
 
 

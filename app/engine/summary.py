@@ -2,15 +2,15 @@
 
 Minimum, maximum, NaN and infinity are exact for every capture. Mean, deviation and histogram come from at most
 :data:`SAMPLE` values at an odd stride (so that sampling does not lock to rows of a power of two); measured, their
-histogram lies within a total variation of 0.02 of the exact one. One numpy pass over all captures costs a fraction of
-what torch's ``histc`` and ``var_mean`` cost in each hook.
+histogram lies within a total variation of 0.05 of the exact one (0.03 in the median), at a quarter of the cost of four
+times as many. One numpy pass over all captures costs a fraction of what ``histc`` and ``var_mean`` cost in each hook.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 
 from modelight.protocol import Array, Stats
 
-SAMPLE = 16_384
+SAMPLE = 4096
 BINS = 64
 Values = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,6 +58,10 @@ class Sample:
         # clone, not only slice: an in-place operator may overwrite the tensor before the pass at the end.
         taken = line[:: self.step].clone()
         self.values.append(_as_numpy(taken))
+
+    def copy(self) -> Sample:
+        """The same figures; the values taken are shared, and neither changes them."""
+        return replace(self, values=list(self.values))
 
     def _extremes(self, line: torch.Tensor) -> None:
         low, high = (float(value) for value in _aminmax(line))
@@ -169,6 +173,7 @@ def _histograms(values: Values, counts: Values, low: Values, high: Values) -> Va
     width = high - low
     scale = np.divide(BINS, width, out=np.zeros_like(width), where=width > 0)
     bins = (values - np.repeat(low.astype(values.dtype), counts)) * np.repeat(scale.astype(values.dtype), counts)
-    index = np.clip(bins, 0, BINS - 1).astype(np.int32)
+    index = bins.astype(np.int32)
+    np.minimum(index, BINS - 1, out=index)
     index += np.repeat(np.arange(len(counts), dtype=np.int32) * BINS, counts)
     return np.bincount(index, minlength=len(counts) * BINS).reshape(len(counts), BINS).astype(np.int64)
