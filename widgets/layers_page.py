@@ -18,9 +18,8 @@ from modelight.widgets.segments import Option, SegmentedControl
 class LayerModel(QAbstractListModel):
     """The rows; new figures for the same modules keep scroll and selection."""
 
-    def __init__(self, delegate: LayerDelegate) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._delegate = delegate
         self._rows: tuple[LayerRow, ...] = ()
 
     def set_rows(self, rows: tuple[LayerRow, ...]) -> None:
@@ -72,7 +71,7 @@ class LayersPage(QWidget):
         self.range.setValue("own")
         self.range.valueChanged.connect(self._on_range_changed)
         self.delegate = LayerDelegate()
-        self.model = LayerModel(self.delegate)
+        self.model = LayerModel()
         self.list = self._make_list()
         self.export = ExportMenu(self.list, "layers", self.table)
         self._lay_out()

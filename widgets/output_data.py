@@ -63,6 +63,8 @@ class Histogram:
     width: int
     inputs: int
     runs: int
+    rug: tuple[Floats, ...] = ()
+    """Every value of each series, where they are few."""
     sampled: tuple[int, int] | None = None
     """(values counted, all values) where not all were counted."""
 

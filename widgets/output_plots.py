@@ -15,12 +15,15 @@ from modelight.widgets.export import Table
 from modelight.widgets.marks import Bars, Dashes, Steps, ValueLabels, Whiskers
 from modelight.widgets.output_data import Histogram, OutputData
 from modelight.widgets.plots import Plot
+from modelight.widgets.rug import RUG, Rug
 from modelight.widgets.thumbnails import CAPTIONS_ONLY, HEIGHT, Captions
 
 Floats = NDArray[np.float64]
 
 FEW = 8
 """Up to so many classes, probabilities always stand on an axis from 0 to 1."""
+NO_RUG = 1
+"""Height of the strip where it is empty."""
 BASE = -0.4
 """Where the log axis of counts begins: below 1, so that a single value is seen."""
 
@@ -52,7 +55,7 @@ class SamplePlot(Plot):
         self.before.set_data(x, bars.before, role=paint.mark(data.before_mode), width=0.78, line=1.25, dashed=True)
         below = bars.heights < 0
         ends = bars.heights + np.where(below, -1, 1) * np.nan_to_num(bars.spread)
-        self.figures.set_data(x, ends, figures(bars.heights, bars.spread, data.bounded), below)
+        self.figures.set_data(x, ends, figures(bars.heights, bars.spread, data.bounded and not _all_small(data)), below)
         self.captions.set_data(x, bars.captions, bars.thumbnails)
         self.set_strip_height(self.captions, CAPTIONS_ONLY if bars.thumbnails is None else HEIGHT)
         self._hold(data, x)
@@ -126,6 +129,7 @@ class RawPlot(Plot):
         self.grid.zero = None
         self.series = [self.add(Steps(z=2 - index)) for index in range(self._SERIES)]
         self.before = [self.add(Steps(z=-2 - index)) for index in range(self._SERIES)]
+        self.rug = self.add_strip(NO_RUG, Rug(), above_axis=True)
         self._data: Histogram | None = None
 
     def set_data(self, data: OutputData) -> None:
@@ -135,6 +139,8 @@ class RawPlot(Plot):
             self._outline(index, data)
         if histogram is None:
             return
+        self.rug.set_data([(values, paint.mark(data.mode)) for values in histogram.rug])
+        self.set_strip_height(self.rug, len(histogram.rug) * RUG + 6 if histogram.rug else NO_RUG)
         top = max(
             (float(part.max()) for one in histogram.series for part in (one.counts, one.before) if part is not None),
             default=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
@@ -54,6 +54,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setFrameShape(self.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setAccessibleName(name)
         self._house_style(x_axis)
         self.grid = self.add(Grid(lambda: [place for place, _ in self.left.ticks()]))
         self.export = ExportMenu(self, name, table, self.reset_axes)
@@ -141,9 +142,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.reset_axes()
         event.accept()
-
-    def mouseMoveEvent(self, event: Any) -> None:
-        super().mouseMoveEvent(event)
 
 
 def _union(a: Range, b: Range) -> Range:

@@ -112,7 +112,9 @@ class StatisticsPage(Page):
         if detail.mean.checkpoint is not None:
             entries.append(Entry("outline", "text", self.tr("checkpoint")))
         channels = counted(detail.channels, self.tr("%1 channel"), self.tr("%1 channels"))
-        self.channel_heading.set_text(self.tr("One value per channel"), f"{detail.path}, {channels}", entries)
+        self.channel_heading.set_text(
+            self.tr("One value per channel"), f"{detail.path}, {detail.type}, {channels}", entries
+        )
         self.words.setText(self.explanation(detail))
         self.words.setVisible(bool(self.words.text()))
         any_values = detail.mean.batch is not None or detail.mean.running is not None
@@ -167,10 +169,11 @@ class StatisticsPage(Page):
         self.preview_heading.set_text(self.tr("Next updates"), self.tr("in σ"), curves)
         self.preview.set_data(detail, (detail.path, detail.channels))
         if detail.momentum is None:
-            momentum = self.tr("further passes of this input, cumulative average")
+            momentum = self.tr("cumulative average")
         else:
-            momentum = self.tr("further passes of this input, momentum %1").replace("%1", f"{detail.momentum:g}")
-        self.preview_note.setText(momentum)
+            momentum = self.tr("momentum %1").replace("%1", f"{detail.momentum:g}")
+        passes = self.tr("further passes of this input") if detail.updates else self.tr("passes, were it in train")
+        self.preview_note.setText(f"{passes}, {momentum}")
 
     def _fill_table(self, detail: NormDetail) -> None:
         self.table.set_data(detail)

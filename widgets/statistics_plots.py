@@ -15,12 +15,11 @@ from modelight.widgets.export import Table
 from modelight.widgets.marks import Bars, Curve, Dashes, Mark, Steps
 from modelight.widgets.norm_cards import sigma
 from modelight.widgets.plots import Plot
+from modelight.widgets.rug import RUG, Rug
 from modelight.widgets.statistics_data import NormDetail, Three
 
 Floats = NDArray[np.float64]
 
-RUG = 11
-"""Height of one row of the rug."""
 FEW = 160
 """Up to so many channels a histogram carries the rug of its values."""
 BINS = 26
@@ -29,26 +28,6 @@ BINS = 26
 def shown_channels(channels: int) -> int:
     """How many channels the drift plot shows: as many as have room for their number under the bar."""
     return min(channels, 16 if channels <= 16 else 14 if channels <= 100 else 10 if channels <= 1000 else 8)
-
-
-class Rug(Mark):
-    """Every value as a tick: the batch's, the running ones, the checkpoint's, in rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[tuple[Floats, str]] = []
-
-    def set_data(self, rows: list[tuple[Floats, str]]) -> None:
-        """(values, role) per row."""
-        self._rows = rows
-        self.update()
-
-    def draw(self, painter: QPainter, area: QRectF) -> None:
-        for index, (values, role) in enumerate(self._rows):
-            painter.setPen(paint.pen(role, 1.0, alpha=0.85))
-            top = area.top() + 4 + index * RUG
-            for x in self.px(values):
-                painter.drawLine(QLineF(x, top, x, top + RUG - 3))
 
 
 class ChannelPlot(Plot):

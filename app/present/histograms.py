@@ -13,6 +13,8 @@ from modelight.widgets.output_data import Choice, Histogram, Series, View
 Floats = NDArray[np.float64]
 
 BINS = 48
+FEW = 64
+"""Up to so many values are shown each by itself, under the histogram."""
 EACH = 2
 """Up to so many classes get an outline each; of more, the chosen one and all others."""
 
@@ -38,7 +40,7 @@ def output_histogram(
             )
             for name, columns in _groups(width, choice.column)
         )
-    return Histogram(edges, series, width, runs.shape[1], len(runs))
+    return Histogram(edges, series, width, runs.shape[1], len(runs), _rug(runs, [one.name for one in series]))
 
 
 def round_edges(values: list[Floats], bins: int = BINS) -> Floats | None:
@@ -62,6 +64,16 @@ def _groups(width: int, column: int) -> list[tuple[str, list[int]]]:
     return [(str(column), [column]), ("*", others)]
 
 
+def _rug(runs: Floats, names: list[str]) -> tuple[Floats, ...]:
+    """The values of each series, where all of them are at most ``FEW``."""
+    if runs.size > FEW:
+        return ()
+    if names == [""]:
+        return (runs[np.isfinite(runs)],)
+    parts = [runs[..., columns] for _, columns in _groups(runs.shape[-1], int(names[0]))]
+    return tuple(part[np.isfinite(part)] for part in parts)
+
+
 def _count(values: Floats, edges: Floats) -> Floats:
     return np.histogram(values[np.isfinite(values)], edges)[0].astype(np.float64)
 
@@ -73,4 +85,4 @@ def _of_stats(field: OutputField, samples: int) -> Histogram | None:
     counts = stats.counts.numpy().astype(np.float64)
     edges = np.linspace(stats.low, stats.high, len(counts) + 1)
     sampled = None if stats.sampled == stats.count else (stats.sampled, stats.count)
-    return Histogram(edges, (Series("", counts),), max(1, stats.count // max(1, samples)), samples, 1, sampled)
+    return Histogram(edges, (Series("", counts),), max(1, stats.count // max(1, samples)), samples, 1, sampled=sampled)

@@ -46,8 +46,8 @@ def output_data(
     reading = choice.reading if choice.reading in possible else possible[0]
     view = _view(field, runs, reading, choice)
     width = runs.shape[-1] if runs is not None else 0
-    picked = _decide(choice, field, reading, view, runs, width)
-    shown = None if runs is None else read(runs, reading)
+    shown = _read(runs, reading)
+    picked = _decide(choice, field, reading, view, shown, width)
     return OutputData(
         mode=history.mode,
         view=view,
@@ -105,9 +105,9 @@ def _decide(
     choice: Choice, field: OutputField, reading: Reading, view: View, runs: Floats | None, width: int
 ) -> Choice:
     decided = replace(choice, field=field.name, reading=reading)
-    if view == "top" and runs is not None:
-        sample = min(choice.sample or 0, runs.shape[1] - 1)
-        best = int(np.argmax(np.nan_to_num(runs[:, sample].mean(axis=0), nan=-np.inf)))
+    if view == "top" and shown is not None:
+        sample = min(choice.sample or 0, shown.shape[1] - 1)
+        best = int(np.argmax(np.nan_to_num(shown[:, sample].mean(axis=0), nan=-np.inf)))
         return replace(decided, sample=sample, column=best)
     column = min(choice.column or 0, width - 1) if view == "column" else None
     return replace(decided, sample=None, column=column)

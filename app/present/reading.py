@@ -49,7 +49,8 @@ def read(values: Floats, reading: Reading) -> Floats:
     """``values`` (… × width) under a reading; the last axis is the classes'."""
     if reading == "softmax":
         shifted = np.exp(values - values.max(axis=-1, keepdims=True))
-        return shifted / shifted.sum(axis=-1, keepdims=True)
+        shares: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
+        return shares
     if reading == "log_probabilities":
         return np.exp(values)
     if reading == "sigmoid":

@@ -122,6 +122,16 @@ def test_many_classes_show_the_largest_of_one_sample() -> None:
     assert shown(history_of(values), inputs([3, 7]), Choice(column=500)).view == "column"
 
 
+def test_the_largest_is_the_largest_of_what_is_shown() -> None:
+    # The mean logit of class 0 is the largest, the mean probability of class 1 is.
+    runs = np.full((2, 1, 20), -30.0)
+    runs[:, 0, 0], runs[0, 0, 1], runs[1, 0, 1] = 1.0, 3.0, -2.0
+    runs[1, 0, 2] = 20.0
+    data = shown(history_of(runs), inputs([None]), Choice(sample=0))
+    assert data.choice.column == int(data.bars.captions[0])
+    assert data.bars.heights[0] == max(data.bars.heights)
+
+
 def test_what_did_not_cross_is_shown_per_sample() -> None:
     history = RunHistory()
     history.add(frame([output([[[1.0, 3.0], [5.0, 5.0]]], whole=True)]))
@@ -147,6 +157,14 @@ def test_not_a_number_is_counted_and_never_averaged_away() -> None:
     assert data.not_finite == 1
     assert np.isnan(data.bars.heights[0])
     assert data.accuracy == (0, 2)
+
+
+def test_few_values_are_shown_each() -> None:
+    data = shown(history_of([[[2.0, -3.0], [0.5, 4.0]]]), inputs([None, None]), Choice(column=1))
+    assert data.histogram is not None
+    assert [sorted(values) for values in data.histogram.rug] == [[-3.0, 4.0], [0.5, 2.0]]
+    many = shown(history_of(np.zeros((1, 64, 2))), inputs([None] * 64))
+    assert many.histogram is not None and many.histogram.rug == ()
 
 
 def test_nothing_to_show_before_the_first_run() -> None:

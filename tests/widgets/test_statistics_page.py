@@ -119,6 +119,8 @@ def test_the_preview_says_its_first_step(page: StatisticsPage) -> None:
     assert page.preview_note.text() == "further passes of this input, momentum 0.1"
     page.set_data(data(detail(momentum=None)))
     assert page.preview_note.text() == "further passes of this input, cumulative average"
+    page.set_data(data(detail(updates=False)))
+    assert page.preview_note.text() == "passes, were it in train, momentum 0.1"
     page.set_data(data(detail(preview_largest=None)))
     assert not page.preview.isVisibleTo(page)
 
