@@ -102,7 +102,7 @@ def _view(field: OutputField, runs: Floats | None, reading: Reading, choice: Cho
 
 
 def _decide(
-    choice: Choice, field: OutputField, reading: Reading, view: View, runs: Floats | None, width: int
+    choice: Choice, field: OutputField, reading: Reading, view: View, shown: Floats | None, width: int
 ) -> Choice:
     decided = replace(choice, field=field.name, reading=reading)
     if view == "top" and shown is not None:

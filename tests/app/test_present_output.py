@@ -123,12 +123,12 @@ def test_many_classes_show_the_largest_of_one_sample() -> None:
 
 
 def test_the_largest_is_the_largest_of_what_is_shown() -> None:
-    # The mean logit of class 0 is the largest, the mean probability of class 1 is.
+    # The mean logit is largest for class 0, the mean probability for class 2.
     runs = np.full((2, 1, 20), -30.0)
     runs[:, 0, 0], runs[0, 0, 1], runs[1, 0, 1] = 1.0, 3.0, -2.0
     runs[1, 0, 2] = 20.0
     data = shown(history_of(runs), inputs([None]), Choice(sample=0))
-    assert data.choice.column == int(data.bars.captions[0])
+    assert data.choice.column == int(data.bars.captions[0]) == 2
     assert data.bars.heights[0] == max(data.bars.heights)
 
 
