@@ -18,7 +18,7 @@ class SavedTensors:
         self._inputs = {_storage(tensor) for tensor in inputs}
         self._sizes: dict[int, int] = {}
         self._tensors = 0
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+        self._hooks: torch.autograd.graph.saved_tensors_hooks | None = None
 
     def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
         self._tensors += 1
@@ -30,11 +30,14 @@ class SavedTensors:
         return saved
 
     def __enter__(self) -> SavedTensors:
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
         self._hooks.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._hooks.__exit__(*error)
+        if self._hooks is not None:
+            self._hooks.__exit__(*error)
+            self._hooks = None
 
     def result(self) -> protocol.Autograd:
         """A lower bound of the resident memory, to be asked while the output (and so the graph) still lives."""

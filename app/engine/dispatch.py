@@ -80,6 +80,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._follow(func, handler, args, kwargs)
         return func(*args, **kwargs) if handler is None else handler(func, args, kwargs)
 
+    def close(self) -> None:
+        """Let go of everything: handlers are methods of this object, and it holds on to the run's copies."""
+        self._handlers.clear()
+
     def _handler(self, func: Any) -> Callable[..., Any] | None:
         """Who wants to know of this operator; None for nearly all."""
         if not isinstance(func, OpOverload):

@@ -143,6 +143,9 @@ class Observer:
             raise
         except Exception as error:
             raise self._failure(error) from error
+        finally:
+            watch.close()
+            self._watch = None
 
     def _failure(self, error: Exception) -> EngineError:
         failed = self._probes.failed

@@ -53,7 +53,7 @@ def bytes_of(tensor: torch.Tensor, region: Region) -> torch.Tensor:
     To be called outside inference mode.
     """
     whole = torch.empty(0, dtype=torch.uint8, device=tensor.device)
-    return whole.set_(tensor.untyped_storage(), region[1], (region[2] - region[1],))
+    return whole.set_(tensor.untyped_storage(), region[1], (region[2] - region[1],), (1,))
 
 
 def same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:

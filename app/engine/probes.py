@@ -106,6 +106,8 @@ class Probes:
         self._handles = []
         self._last = None
         self._stack.clear()
+        # They lead back to the observer: a cycle that would keep all of a run's copies until the next collection.
+        self._listeners = Listeners()
 
     # ------------------------------------------------------------------------------------------------ what is running
 
