@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelight.present.histograms import output_histogram
-from modelight.present.history import RunHistory
+from modelight.present.history import RunHistory, mode_of
 from modelight.present.reading import flat_width, read, readings
 from modelight.present.same import same_rows
 from modelight.protocol import Frame, InputInfo, OutputField, SameAnswer
@@ -34,11 +34,23 @@ def output_data(
     ``classes`` are the model's names for its classes, for inputs that name none.
     """
     frame = history.newest
-    if frame is None or not frame.outputs or history.mode is None:
+    if frame is None or not frame.outputs:
         return None
     choice = choice or Choice()
     field = next((one for one in frame.outputs if one.name == choice.field), frame.outputs[0])
-    names = tuple(info.classes or classes)
+    return _page(history, frame, field, info, choice, same, tuple(info.classes or classes))
+
+
+def _page(
+    history: RunHistory,
+    frame: Frame,
+    field: OutputField,
+    info: InputInfo,
+    choice: Choice,
+    same: SameAnswer | None,
+    names: tuple[str, ...],
+) -> OutputData:
+    """The page for one field."""
     runs = stacked(history.frames, field)
     before_mode, before_frames = history.before()
     before = stacked(before_frames, field)
@@ -49,7 +61,7 @@ def output_data(
     shown = _read(runs, reading)
     picked = _decide(choice, field, reading, view, shown, width)
     return OutputData(
-        mode=history.mode,
+        mode=mode_of(frame),
         view=view,
         choice=picked,
         fields=tuple(one.name for one in frame.outputs),
