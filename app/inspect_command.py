@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from modelight.phrases import phrase
 from modelight.present import checkpoint_json, checkpoint_text
 from modelight.protocol import CheckpointFacts, Clause, plain
-
-if TYPE_CHECKING:
-    from modelight.engine.inspect.reading import Content
 
 READABLE, ATTENTION, UNREADABLE = 0, 1, 2
 
@@ -60,20 +57,14 @@ def _report(
         done()
         shown = checkpoint_json.facts_json(facts[0]) if json else _lines(checkpoint_text.facts_lines(facts[0]))
         return shown, facts
-    second = _with_key(engine.open_checkpoint(other, trust=trust), key)
+    second = engine.take_if_there(engine.open_checkpoint(other, trust=trust), key)
     facts.append(engine.facts_of(second, deep, show))
     difference = engine.diff(first, second, progress=show)
     done()
     if json:
         return checkpoint_json.pair_json(facts[0], facts[1], difference), facts
-    heads = [line for one in facts for line in (*checkpoint_text.summary_lines(one), "")]
+    heads = [line for one in facts for line in (*checkpoint_text.head_lines(one), "")]
     return _lines([*heads[:-1], *checkpoint_text.difference_lines(difference)]), facts
-
-
-def _with_key(content: Content, key: str) -> Content:
-    from modelight.engine.inspect import take
-
-    return take(content, key) if any(one.key == key for one in content.candidates) else content
 
 
 def _lines(lines: list[str]) -> str:

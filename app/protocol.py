@@ -833,6 +833,18 @@ class InspectTensor(Command):
     trust: bool = False
 
 
+class CompareCheckpoints(Command):
+    """Compare every value of two state dicts. Replied by :class:`CheckpointsCompared`."""
+
+    path: str
+    other: str
+    key: str = ""
+    other_key: str = ""
+    """Which state dict of the other; empty: the one under ``key`` where it has that, else the likeliest."""
+    trust: bool = False
+    """A person agreed to a full unpickle of both."""
+
+
 class Cancel(Command):
     """End the command ``target`` at the next module it reaches. Has no reply of its own."""
 
@@ -1028,6 +1040,12 @@ class Inspected(Event):
     facts: CheckpointFacts
 
 
+class CheckpointsCompared(Event):
+    """Reply to :class:`CompareCheckpoints`."""
+
+    difference: CheckpointDifference
+
+
 class TensorInspected(Event):
     """Reply to :class:`InspectTensor`: exact figures of one tensor, or why there are none."""
 
@@ -1059,6 +1077,7 @@ CommandMessage = (
     | AskPython
     | Inspect
     | InspectTensor
+    | CompareCheckpoints
     | Cancel
     | Shutdown
 )
@@ -1078,6 +1097,7 @@ EventMessage = (
     | Python
     | Inspected
     | TensorInspected
+    | CheckpointsCompared
 )
 
 _LENGTH = struct.Struct(">I")

@@ -29,6 +29,9 @@ class CheckpointRow:
     """What needs attention."""
     note: str = ""
     """What is worth knowing."""
+    difference: str = ""
+    """How far it lies from the same in another checkpoint, where one is compared with."""
+    differs: bool = False
     mode: Mode | None = None
     """The module's training flag, where the file carries flags."""
 
@@ -54,6 +57,8 @@ class CheckpointData:
     has_flags: bool = False
     attention: tuple[tuple[str, str], ...] = ()
     """(where, what): everything that is marked."""
+    against: tuple[str, ...] = ()
+    """Sentences about the checkpoint that this one is compared with; empty: with none."""
     notes: tuple[str, ...] = ()
     """Sentences about the whole file."""
     around: tuple[tuple[str, str], ...] = ()

@@ -104,6 +104,8 @@ class CheckpointPage(QWidget):
     """Another state dict of the same file."""
     tensor_requested = Signal(str)
     """The key of a tensor whose values are wanted."""
+    compare_requested = Signal()
+    """Another checkpoint is wanted beside this one."""
     reload_requested = Signal()
     """The file has changed, and the person wants to see it as it is now."""
 
@@ -121,6 +123,9 @@ class CheckpointPage(QWidget):
         self.tensor_heading, self.badge, self.bad_values = Heading(), Badge(), Badge()
         self.plot = ValuesPlot()
         self.figures, self.words = label(size=12, tone="text2", wrap=True), label(size=12, tone="text2", wrap=True)
+        self.against = label(size=12, wrap=True)
+        self.compare = Button(self.tr("Compare with…"), height=26)
+        self.compare.clicked.connect(self.compare_requested)
         self.reload = Button(self.tr("Reload"))
         self.reload.clicked.connect(self.reload_requested)
         self.tree.row_selected.connect(self._on_row_selected)
@@ -134,9 +139,12 @@ class CheckpointPage(QWidget):
         head = QVBoxLayout()
         head.setContentsMargins(MARGIN, 0, MARGIN, 12)
         head.setSpacing(8)
-        head.addWidget(self.heading)
+        top = row(self.heading, self.compare)
+        top.setStretch(0, 1)
+        head.addLayout(top)
         head.addWidget(self.choice)
         head.addWidget(self.holds)
+        head.addWidget(self.against)
         head.addWidget(self.attention)
         head.addWidget(self.around)
         head.addWidget(self.notes)
@@ -171,6 +179,8 @@ class CheckpointPage(QWidget):
         self.choice.setText(self.tr("state dict %1").replace("%1", data.key))
         self.choice.set_choices(self._fill_choices if len(data.choices) > 1 else None)
         self.holds.setText(self.holds_text(data))
+        self.against.setText("\n".join(data.against))
+        self.against.setVisible(bool(data.against))
         self.attention.set_pairs(data.attention, "attention")
         self.around.set_pairs(data.around)
         self.notes.setText("\n".join(data.notes))
@@ -225,7 +235,7 @@ class CheckpointPage(QWidget):
         self._selected = selected
         if not selected.key:
             # The columns may be too narrow for these words.
-            words = [text for text in (selected.marks, selected.note) if text]
+            words = [text for text in (selected.marks, selected.note, selected.difference) if text]
             self._show_nothing("\n".join(words) or self.tr("Select a tensor to see its values."))
             return
         self.set_reading(None)
@@ -245,7 +255,8 @@ class CheckpointPage(QWidget):
     def _head_tensor(self, selected: CheckpointRow | None) -> None:
         self.tensor_heading.setVisible(selected is not None)
         if selected is not None:
-            parts = (selected.shape, selected.dtype, selected.note) if selected.key else (selected.kind,)
+            shown = (selected.shape, selected.dtype, selected.note, selected.difference)
+            parts = shown if selected.key else (selected.kind,)
             self.tensor_heading.set_text(selected.key or selected.name, " · ".join(part for part in parts if part))
 
     def _bad(self, count: int, word: str) -> str:

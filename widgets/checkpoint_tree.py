@@ -53,11 +53,12 @@ class Column(IntEnum):
     DTYPE = 3
     SIZE = 4
     MARKS = 5
+    DIFFERENCE = 6
 
 
 _NAME, _NAME_WIDE, _WIDE = 168, 260, 760
 """Width of the names, and of those in a table at least so wide."""
-_MOST = {Column.SHAPE: 132, Column.DTYPE: 84, Column.SIZE: 72}
+_MOST = {Column.SHAPE: 132, Column.DTYPE: 84, Column.SIZE: 72, Column.DIFFERENCE: 200}
 """Columns as wide as what stands in them, up to so many logical pixels."""
 _LEAST = 48
 _KIND_LEAST = 170
@@ -133,7 +134,7 @@ class CheckpointModel(QAbstractItemModel):
         if role in (DISPLAY, ACCESSIBLE):
             return _texts(row)[index.column()]
         if role == TOOLTIP:
-            return "\n".join(text for text in (row.key or row.name, row.kind, row.shape, row.marks, row.note) if text)
+            return "\n".join(text for text in (row.key or row.name, *_texts(row)[1:]) if text)
         if role == ALIGNMENT and index.column() == Column.SIZE:
             return int(_RIGHT)
         return None
@@ -145,22 +146,22 @@ class CheckpointModel(QAbstractItemModel):
             return int(_RIGHT if section == Column.SIZE else _LEFT)
         if role != DISPLAY:
             return None
-        titles = ("Name", "Kind", "Shape", "dtype", "Size", "Marks")
-        return self._words(titles[section])
+        return self._titles()[section]
 
-    def _words(self, title: str) -> str:
-        words = {
-            "Name": self.tr("Name"),
-            "Kind": self.tr("Kind"),
-            "Shape": self.tr("Shape"),
-            "Size": self.tr("Size"),
-            "Marks": self.tr("Marks"),
-        }
-        return words.get(title, title)
+    def _titles(self) -> tuple[str, ...]:
+        return (
+            self.tr("Name"),
+            self.tr("Kind"),
+            self.tr("Shape"),
+            "dtype",
+            self.tr("Size"),
+            self.tr("Marks"),
+            self.tr("Difference"),
+        )
 
 
 def _texts(row: CheckpointRow) -> tuple[str, ...]:
-    return row.name, row.kind, row.shape, row.dtype, row.size, row.marks or row.note
+    return row.name, row.kind, row.shape, row.dtype, row.size, row.marks or row.note, row.difference
 
 
 class CheckpointDelegate(QStyledItemDelegate):
@@ -180,6 +181,10 @@ class CheckpointDelegate(QStyledItemDelegate):
         elif column == Column.MARKS and row.marks:
             paint_sign(painter, QPointF(room.left() + 6, room.center().y()), "critical")
             self._write(painter, room.adjusted(_SIGN, 0, 0, 0), row.marks, 12, 500, "attention")
+        elif column == Column.DIFFERENCE:
+            self._write(
+                painter, room, row.difference, 12, 500 if row.differs else 400, "text" if row.differs else "text3"
+            )
         elif column == Column.SIZE:
             self._write(painter, room, row.size, 12, 400, "text2", _RIGHT)
         else:
@@ -249,6 +254,7 @@ class CheckpointTree(QTreeView):
     def set_rows(self, rows: Sequence[CheckpointRow]) -> None:
         """Show another checkpoint, unfolded where it is not too large."""
         self._model.set_rows(rows)
+        self.setColumnHidden(Column.DIFFERENCE, not any(row.difference for row in rows))
         self._measure(rows[:_MEASURED])
         if len(rows) <= _EXPAND_UP_TO:
             self.expandAll()
@@ -267,8 +273,11 @@ class CheckpointTree(QTreeView):
 
     def _share(self) -> None:
         """Kinds get what they need where marks need less than the rest; else marks give way: the sign stays."""
-        self.header().resizeSection(Column.NAME, _NAME_WIDE if self.viewport().width() >= _WIDE else _NAME)
-        fixed = (Column.NAME, *_MOST)
+        wide = self.viewport().width() >= _WIDE
+        self.header().resizeSection(Column.NAME, _NAME_WIDE if wide else _NAME)
+        for column in (Column.KIND, Column.DTYPE):  # what differs is looked for, and there is no room for all
+            self.setColumnHidden(column, not wide and not self.isColumnHidden(Column.DIFFERENCE))
+        fixed = [column for column in (Column.NAME, *_MOST) if not self.isColumnHidden(column)]
         rest = self.viewport().width() - sum(self.header().sectionSize(column) for column in fixed)
         marks = self._widths[Column.MARKS] + _SIGN
         self.header().resizeSection(Column.KIND, min(self._widths[Column.KIND], max(_KIND_LEAST, rest - marks)))

@@ -76,6 +76,27 @@ PHRASES: dict[str, str] = {
     "values-not-read": QT_TRANSLATE_NOOP(
         "phrases", "Only running statistics were searched for NaN and the like; other values were not read."
     ),
+    # --- beside another checkpoint
+    "difference-in-sum": QT_TRANSLATE_NOOP(
+        "phrases", "Against {other}: {equal:count} tensors equal, {different:count} different."
+    ),
+    "difference-only-first": QT_TRANSLATE_NOOP("phrases", "Only here, {count:count}: {names}"),
+    "difference-only-other": QT_TRANSLATE_NOOP("phrases", "Only there, {count:count}: {names}"),
+    "difference-prefix-removed": QT_TRANSLATE_NOOP(
+        "phrases", "“{prefix}” was taken off the names here to meet those there."
+    ),
+    "difference-prefix-added": QT_TRANSLATE_NOOP(
+        "phrases", "“{prefix}” was put before the names here to meet those there."
+    ),
+    "difference-none": QT_TRANSLATE_NOOP("phrases", "equal"),
+    "difference-only-here": QT_TRANSLATE_NOOP("phrases", "only here"),
+    "difference-shape": QT_TRANSLATE_NOOP("phrases", "there {other}"),
+    "difference-dtype": QT_TRANSLATE_NOOP("phrases", "equal values, there {other}"),
+    "difference-unknown": QT_TRANSLATE_NOOP("phrases", "not comparable"),
+    "difference-not-finite": QT_TRANSLATE_NOOP("phrases", "{count:count} NaN or infinite values differ"),
+    "difference-from-zero": QT_TRANSLATE_NOOP("phrases", "largest {largest:figure}, from zero"),
+    "difference-values": QT_TRANSLATE_NOOP("phrases", "relative {relative:figure}, largest {largest:figure}"),
+    "difference-drift": QT_TRANSLATE_NOOP("phrases", "mean moved up to {drift:figure} σ"),
     # --- progress, and what cannot be shown
     "reading-values": QT_TRANSLATE_NOOP("phrases", "Reading the values of {tensor}"),
     "comparing-values": QT_TRANSLATE_NOOP("phrases", "Comparing {tensor}"),

@@ -8,15 +8,25 @@ import numpy as np
 
 from modelight.phrases import phrase
 from modelight.present.checkpoint_text import marks_of, visible
-from modelight.protocol import CheckpointFacts, CheckpointLayer, CheckpointTensor, Clause, Stats, TensorInspected
+from modelight.protocol import (
+    CheckpointDifference,
+    CheckpointFacts,
+    CheckpointLayer,
+    CheckpointTensor,
+    Clause,
+    Stats,
+    TensorDifference,
+    TensorInspected,
+)
 from modelight.widgets import numbers
 from modelight.widgets.checkpoint_data import CheckpointData, CheckpointRow, Floats, TensorData
 
+_NAMED = 6
 _RUNNING = ("running_mean", "running_var")
 
 
-def checkpoint_data(facts: CheckpointFacts) -> CheckpointData:
-    """Everything on the page but the selected tensor."""
+def checkpoint_data(facts: CheckpointFacts, difference: CheckpointDifference | None = None) -> CheckpointData:
+    """Everything on the page but the selected tensor; with ``difference``, how far each row lies from another's."""
     return CheckpointData(
         file=visible(PurePath(facts.path).name),
         format=facts.format,
@@ -28,9 +38,10 @@ def checkpoint_data(facts: CheckpointFacts) -> CheckpointData:
         buffers=facts.buffers,
         size=numbers.size(facts.tensor_bytes),
         dtypes=tuple(facts.dtypes),
-        rows=tuple(_rows(facts)),
+        rows=tuple(_rows(facts, _Against(difference))),
         has_flags=facts.has_flags,
         attention=tuple(marks_of(facts)),
+        against=() if difference is None else tuple(_sentences(difference)),
         # Which others there are, the menu says.
         notes=tuple(visible(phrase(note)) for note in facts.notes if note.id != "other-state-dicts"),
         around=tuple(
@@ -62,7 +73,71 @@ def tensor_data(reply: TensorInspected, facts: CheckpointFacts) -> TensorData:
     )
 
 
-def _rows(facts: CheckpointFacts) -> list[CheckpointRow]:
+class _Against:
+    """What to say of each row of a checkpoint that is compared with another."""
+
+    def __init__(self, difference: CheckpointDifference | None) -> None:
+        self._there = difference is not None
+        self._tensors = {one.name: one for one in difference.tensors} if difference is not None else {}
+        self._statistics = {one.path: one for one in difference.statistics} if difference is not None else {}
+
+    def tensor(self, name: str) -> tuple[str, bool]:
+        """(words, whether it differs)"""
+        if not self._there:
+            return "", False
+        if name not in self._tensors:
+            return phrase(Clause("difference-only-here")), True
+        clause = difference_clause(self._tensors[name])
+        return visible(phrase(clause)), clause.id != "difference-none"
+
+    def layer(self, path: str) -> tuple[str, bool]:
+        """(how far the running statistics moved, whether they did)"""
+        moved = self._statistics.get(path)
+        if moved is None or moved.drift is None:
+            return "", False
+        return phrase(Clause("difference-drift", {"drift": moved.drift})), True
+
+
+def difference_clause(one: TensorDifference) -> Clause:
+    """How far one tensor lies from the same in another checkpoint."""
+    if one.equal:
+        return Clause("difference-none")
+    if one.shapes[0] != one.shapes[1]:
+        return Clause("difference-shape", {"other": numbers.shape(one.shapes[1])})
+    if one.changed is None:
+        return Clause("difference-unknown")
+    if one.changed == 0:
+        return Clause("difference-dtype", {"other": one.dtypes[1]})
+    if one.largest is None:
+        return Clause("difference-not-finite", {"count": one.changed})
+    if one.relative is None:
+        return Clause("difference-from-zero", {"largest": one.largest})
+    return Clause("difference-values", {"largest": one.largest, "relative": one.relative})
+
+
+def _sentences(difference: CheckpointDifference) -> list[str]:
+    equal = sum(one.equal for one in difference.tensors)
+    clauses = [
+        Clause(
+            "difference-in-sum",
+            {"other": PurePath(difference.other).name, "equal": equal, "different": len(difference.tensors) - equal},
+        )
+    ]
+    for names, id_ in (
+        (difference.only_first, "difference-only-first"),
+        (difference.only_other, "difference-only-other"),
+    ):
+        if names:
+            shown: list[str | float] = [*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])]
+            clauses.append(Clause(id_, {"count": len(names), "names": shown}))
+    if difference.removed:
+        clauses.append(Clause("difference-prefix-removed", {"prefix": difference.removed}))
+    if difference.added:
+        clauses.append(Clause("difference-prefix-added", {"prefix": difference.added}))
+    return [visible(phrase(clause)) for clause in clauses]
+
+
+def _rows(facts: CheckpointFacts, against: _Against) -> list[CheckpointRow]:
     held: list[list[CheckpointTensor]] = [[] for _ in facts.layers]
     for tensor in facts.tensors:
         held[tensor.layer].append(tensor)
@@ -70,12 +145,13 @@ def _rows(facts: CheckpointFacts) -> list[CheckpointRow]:
     places: list[int] = []
     for index, layer in enumerate(facts.layers):
         places.append(len(rows))
-        rows.append(_layer_row(layer, places[layer.parent] if layer.parent >= 0 else -1, facts))
-        rows += [_tensor_row(tensor, places[index]) for tensor in held[index]]
+        rows.append(_layer_row(layer, places[layer.parent] if layer.parent >= 0 else -1, facts, against))
+        rows += [_tensor_row(tensor, places[index], against) for tensor in held[index]]
     return rows
 
 
-def _layer_row(layer: CheckpointLayer, parent: int, facts: CheckpointFacts) -> CheckpointRow:
+def _layer_row(layer: CheckpointLayer, parent: int, facts: CheckpointFacts, against: _Against) -> CheckpointRow:
+    difference, differs = against.layer(layer.path)
     return CheckpointRow(
         name=visible(layer.name) or visible(PurePath(facts.path).stem),
         parent=parent,
@@ -83,11 +159,14 @@ def _layer_row(layer: CheckpointLayer, parent: int, facts: CheckpointFacts) -> C
         size=numbers.size(layer.bytes),
         marks=" · ".join(visible(phrase(mark)) for mark in layer.marks),
         note=" · ".join(visible(phrase(note)) for note in layer.notes),
+        difference=difference,
+        differs=differs,
         mode=None if layer.training is None else "train" if layer.training else "eval",
     )
 
 
-def _tensor_row(tensor: CheckpointTensor, parent: int) -> CheckpointRow:
+def _tensor_row(tensor: CheckpointTensor, parent: int, against: _Against) -> CheckpointRow:
+    difference, differs = against.tensor(tensor.name)
     return CheckpointRow(
         name=visible(tensor.name.rpartition(".")[2]),
         parent=parent,
@@ -97,6 +176,8 @@ def _tensor_row(tensor: CheckpointTensor, parent: int) -> CheckpointRow:
         shape=numbers.shape(tensor.shape),
         dtype=tensor.dtype,
         marks=" · ".join(visible(phrase(mark)) for mark in tensor.marks),
+        difference=difference,
+        differs=differs,
         note=visible(f"= {tensor.tied_to}") if tensor.tied_to else "",
     )
 

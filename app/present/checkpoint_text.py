@@ -24,7 +24,12 @@ _SPACES = (numbers.THIN, numbers.NO_BREAK)
 
 def facts_lines(facts: CheckpointFacts) -> list[str]:
     """Everything that is known of one checkpoint."""
-    return [*summary_lines(facts), *_marks_lines(facts), *_around_lines(facts), "", *_tree_lines(facts)]
+    return [*head_lines(facts), *_around_lines(facts), "", *_tree_lines(facts)]
+
+
+def head_lines(facts: CheckpointFacts) -> list[str]:
+    """The summary of one checkpoint, and what needs attention in it."""
+    return [*summary_lines(facts), *_marks_lines(facts)]
 
 
 def summary_lines(facts: CheckpointFacts) -> list[str]:
@@ -171,8 +176,13 @@ def _difference_row(tensor: TensorDifference) -> Sequence[str]:
     if tensor.not_finite:
         words.append(f"{numbers.count(tensor.not_finite)} NaN or infinite")
     changed = _ABSENT if tensor.changed is None else numbers.count(tensor.changed)
-    relative = _ABSENT if tensor.relative is None else numbers.percent(tensor.relative)
-    return visible(tensor.name), changed, numbers.figure(tensor.largest), relative, ", ".join(words)
+    return (
+        visible(tensor.name),
+        changed,
+        numbers.figure(tensor.largest),
+        numbers.figure(tensor.relative),
+        ", ".join(words),
+    )
 
 
 def _statistics_lines(difference: CheckpointDifference) -> list[str]:

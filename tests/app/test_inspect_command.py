@@ -131,6 +131,13 @@ def test_two_checkpoints_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixt
     assert any(line.startswith("1.running_mean") for line in out.splitlines())
 
 
+def test_marks_are_said_beside_another_checkpoint_too(
+    tmp_path: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(checkpoint, broken(tmp_path)) == 1
+    assert "running_var holds 1 NaN" in capsys.readouterr().out
+
+
 def test_json_says_the_same_as_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = model().state_dict()
     torch.save(state, tmp_path / "a.pt")

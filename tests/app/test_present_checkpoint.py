@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 import modelight.engine.inspect
-from modelight.engine.inspect import handle, handle_tensor
+from modelight.engine.inspect import handle, handle_pair, handle_tensor
 from modelight.phrases import phrase
 from modelight.present.checkpoint import checkpoint_data, tensor_data
 from modelight.protocol import (
     CheckpointFacts,
+    CheckpointsCompared,
     Clause,
     CommandMessage,
+    CompareCheckpoints,
     Decoder,
     EventMessage,
     Inspect,
@@ -27,8 +29,10 @@ from modelight.protocol import (
     encode,
 )
 
+Reply = Inspected | TensorInspected | CheckpointsCompared
 
-def over_the_pipe(event: Inspected | TensorInspected) -> Inspected | TensorInspected:
+
+def over_the_pipe(event: Reply) -> Reply:
     (received,) = Decoder(EventMessage).feed(encode(event))
     assert isinstance(received, type(event))
     return received
@@ -128,6 +132,38 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
 
     assert data.counts is None
     assert "complex" in data.words
+
+
+def test_beside_another_checkpoint_each_row_says_how_far_it_lies(path: Path, tmp_path: Path) -> None:
+    wrapped = torch.load(path, weights_only=True)
+    state = {name: value.clone() for name, value in wrapped["model"].items()}
+    state["0.weight"][0, 0] += 0.25
+    state["0.bias"] = torch.zeros(5)
+    state["1.running_mean"] += 3
+    del state["1.bias"]
+    torch.save({"model": state, "step": 4}, tmp_path / "other.ckpt")
+    command = CompareCheckpoints(id=3, path=str(path), other=str(tmp_path / "other.ckpt"), key="ema", other_key="")
+
+    received = over_the_pipe(handle_pair(command))
+    assert isinstance(received, CheckpointsCompared)
+    data = checkpoint_data(look(path), received.difference)
+
+    rows = {row.key or row.name: row for row in data.rows}
+    assert rows["0.weight"].difference.endswith(", largest 0.250")
+    assert rows["0.bias"].difference == "there 5"
+    assert rows["1.weight"].difference == "equal"
+    assert rows["1.bias"].difference == "only here"
+    assert rows["1"].difference.startswith("mean moved up to ")
+    assert {name for name, row in rows.items() if row.differs} == {
+        "0.weight", "0.bias", "1.bias", "1", "1.running_mean",
+    }  # fmt: skip
+    assert data.against[0] == "Against other.ckpt: 3 tensors equal, 3 different."
+    assert data.against[1] == "Only here, 1: 1.bias"
+
+
+def test_two_state_dicts_of_one_file_can_be_compared(path: Path) -> None:
+    found = handle_pair(CompareCheckpoints(id=4, path=str(path), other=str(path), key="model", other_key="ema"))
+    assert all(one.equal for one in found.difference.tensors)
 
 
 def test_names_that_no_encoder_takes_cross_as_escapes(tmp_path: Path) -> None:

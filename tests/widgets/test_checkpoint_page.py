@@ -198,3 +198,21 @@ def test_columns_leave_room_for_each_other(page: CheckpointPage) -> None:
     page.resize(1200, 812)
     kind = QFontMetricsF(theme.font(12)).horizontalAdvance("BatchNorm of 8 channels, 1d, 2d or 3d unknown")
     assert header.sectionSize(Column.KIND) >= kind
+
+
+def test_a_comparison_has_a_column_of_its_own(page: CheckpointPage, qtbot: QtBot) -> None:
+    assert page.tree.isColumnHidden(Column.DIFFERENCE)
+    assert not page.against.isVisible()
+    with qtbot.waitSignal(page.compare_requested):
+        page.compare.click()
+    moved = replace(ROWS[2], difference="relative 0.03, largest 0.5", differs=True)
+    page.set_data(replace(DATA, rows=(*ROWS[:2], moved, *ROWS[3:]), against=("Against b.pt: 2 equal, 1 different.",)))
+
+    assert page.against.text() == "Against b.pt: 2 equal, 1 different."
+    assert not page.tree.isColumnHidden(Column.DIFFERENCE)
+    assert sum(page.tree.header().sectionSize(column) for column in Column) <= page.tree.viewport().width()
+    assert page.tree.isColumnHidden(Column.KIND)
+    page.resize(1200, 812)
+    assert not page.tree.isColumnHidden(Column.KIND)
+    page.tree.select("conv.weight")
+    assert page.tensor_heading.subtitle.text().endswith("relative 0.03, largest 0.5")

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.inspect import values
+from modelight.engine.inspect.compare import diff
 from modelight.engine.inspect.facts import inspect, tensors_of
-from modelight.engine.inspect.reading import open_checkpoint
-from modelight.protocol import Clause, Inspect, Inspected, InspectTensor, TensorInspected, plain
+from modelight.engine.inspect.reading import open_checkpoint, take_if_there
+from modelight.protocol import (
+    CheckpointsCompared,
+    Clause,
+    CompareCheckpoints,
+    Inspect,
+    Inspected,
+    InspectTensor,
+    TensorInspected,
+    plain,
+)
 
 
 def handle(
@@ -48,3 +58,18 @@ def handle_tensor(
         stamp=content.stamp,
         not_finite=(figures.nan, figures.infinite),
     )
+
+
+def handle_pair(
+    command: CompareCheckpoints, *, progress: ReportProgress = no_progress, should_stop: ShouldStop = never_stop
+) -> CheckpointsCompared:
+    """Carry out :class:`CompareCheckpoints`.
+
+    Raises:
+        EngineError: as :func:`open_checkpoint`; :class:`Cancelled`.
+    """
+    first = open_checkpoint(command.path, key=command.key, trust=command.trust)
+    other = open_checkpoint(command.other, key=command.other_key, trust=command.trust)
+    if not command.other_key:
+        other = take_if_there(other, command.key)
+    return CheckpointsCompared(id=command.id, difference=diff(first, other, progress=progress, should_stop=should_stop))

@@ -87,6 +87,11 @@ def take(content: Content, key: str) -> Content:
     return replace(content, chosen=chosen, known=_known(_at(content.raw, chosen.key)))
 
 
+def take_if_there(content: Content, key: str) -> Content:
+    """The same with the state dict under ``key`` chosen, where the file holds that one."""
+    return take(content, key) if any(one.key == key for one in content.candidates) else content
+
+
 def stamp_of(path: str | Path) -> str:
     """The stamp of an open checkpoint's file (:attr:`Content.path`) as it is now; empty where it is gone."""
     try:
