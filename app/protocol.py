@@ -672,13 +672,13 @@ class Command(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=Tr
     id: int
 
 
-class Hello(Command):
+class Hello(Command, frozen=True):
     """First command. Replied by :class:`Done`, or :class:`Failure` with ``kind="version"``."""
 
     version: int = VERSION
 
 
-class Open(Command):
+class Open(Command, frozen=True):
     """Build the model that ``spec`` names and load ``checkpoint`` into it. Replied by :class:`Opened`.
 
     ``spec`` is ``package.module:callable`` or ``path/file.py:callable``, optionally with literal arguments.
@@ -698,7 +698,7 @@ class Open(Command):
     """Which state dict to take, where the file holds several (``ema`` …); empty: the likeliest."""
 
 
-class LoadCheckpoint(Command):
+class LoadCheckpoint(Command, frozen=True):
     """Load another checkpoint into the open model. Replied by :class:`Opened` (rows and states anew)."""
 
     path: str
@@ -706,13 +706,13 @@ class LoadCheckpoint(Command):
     key: str = ""
 
 
-class SetInput(Command):
+class SetInput(Command, frozen=True):
     """Choose what runs are fed. Replied by :class:`InputReady`."""
 
     sources: list[Source]
 
 
-class SetMode(Command):
+class SetMode(Command, frozen=True):
     """Write the flag of the module at ``path``, and of everything below it if ``recursive``. Replied by
     :class:`Changed`."""
 
@@ -721,32 +721,32 @@ class SetMode(Command):
     recursive: bool = True
 
 
-class SetFlags(Command):
+class SetFlags(Command, frozen=True):
     """Write exactly these flags (path → training). Replied by :class:`Changed`. Undo and restoring use this."""
 
     flags: dict[str, bool]
 
 
-class Preset(Command):
+class Preset(Command, frozen=True):
     """Replied by :class:`Changed`."""
 
     name: Literal["train", "eval", "freeze_norms", "mc_dropout"]
 
 
-class SetRequiresGrad(Command):
+class SetRequiresGrad(Command, frozen=True):
     """Set requires_grad on the parameters of a subtree. Replied by :class:`Changed`."""
 
     path: str
     value: bool
 
 
-class SetParameters(Command):
+class SetParameters(Command, frozen=True):
     """Write exactly these ``requires_grad`` flags (parameter name → value). Replied by :class:`Changed`."""
 
     requires_grad: dict[str, bool]
 
 
-class CallTrain(Command):
+class CallTrain(Command, frozen=True):
     """Call the module's own ``train(training)``, overridden or not: the user asked for it. Replied by
     :class:`Changed`."""
 
@@ -754,7 +754,7 @@ class CallTrain(Command):
     training: bool
 
 
-class Run(Command):
+class Run(Command, frozen=True):
     """Run the input ``repeats`` times, ``batch`` samples per forward. Replied by :class:`Frame`.
 
     Random generators are seeded with ``seed`` + repeat before each repeat. ``force`` sets every flag to that mode for
@@ -774,7 +774,7 @@ class Run(Command):
     over each of their inputs."""
 
 
-class AskSame(Command):
+class AskSame(Command, frozen=True):
     """*Same input, same answer?* Replied by :class:`SameAnswerReady`."""
 
     grad_mode: GradMode
@@ -782,7 +782,7 @@ class AskSame(Command):
     runs: int = 16
 
 
-class AskFindings(Command):
+class AskFindings(Command, frozen=True):
     """Look for what is remarkable in the present state, by experiment. Replied by :class:`FindingsReady`."""
 
     grad_mode: GradMode
@@ -791,7 +791,7 @@ class AskFindings(Command):
     keep_updates: bool = False
 
 
-class AskCompare(Command):
+class AskCompare(Command, frozen=True):
     """Run the input in train and in eval under each grad mode, and flip every mode-sensitive module by itself.
 
     Replied by :class:`Compared`. At most the first 64 samples are run, ``runs`` times each, ``batch`` per forward;
@@ -804,17 +804,17 @@ class AskCompare(Command):
     grad_mode: GradMode = "no_grad"
 
 
-class RestoreCheckpoint(Command):
+class RestoreCheckpoint(Command, frozen=True):
     """Put every parameter and buffer back to what it was after loading. Replied by :class:`Changed`."""
 
 
-class AskPython(Command):
+class AskPython(Command, frozen=True):
     """The lines of Python that reproduce the present flags and grad mode. Replied by :class:`Python`."""
 
     grad_mode: GradMode
 
 
-class Inspect(Command):
+class Inspect(Command, frozen=True):
     """Look at a checkpoint without its model; the open model stays as it is. Replied by :class:`Inspected`."""
 
     path: str
@@ -824,7 +824,7 @@ class Inspect(Command):
     """A person agreed to a full unpickle, which runs the author's code."""
 
 
-class InspectTensor(Command):
+class InspectTensor(Command, frozen=True):
     """Read every value of one tensor of a checkpoint. Replied by :class:`TensorInspected`."""
 
     path: str
@@ -833,7 +833,7 @@ class InspectTensor(Command):
     trust: bool = False
 
 
-class CompareCheckpoints(Command):
+class CompareCheckpoints(Command, frozen=True):
     """Compare every value of two state dicts. Replied by :class:`CheckpointsCompared`."""
 
     path: str
@@ -845,13 +845,13 @@ class CompareCheckpoints(Command):
     """A person agreed to a full unpickle of both."""
 
 
-class Cancel(Command):
+class Cancel(Command, frozen=True):
     """End the command ``target`` at the next module it reaches. Has no reply of its own."""
 
     target: int
 
 
-class Shutdown(Command):
+class Shutdown(Command, frozen=True):
     """End the model process. Has no reply."""
 
 
@@ -864,7 +864,7 @@ class Event(msgspec.Struct, frozen=True, tag=True, tag_field="tag", kw_only=True
     id: int = 0
 
 
-class Welcome(Event):
+class Welcome(Event, frozen=True):
     """First message: the process lives. ``pid`` is also the id of its process group."""
 
     version: int
@@ -872,25 +872,25 @@ class Welcome(Event):
     python: str
 
 
-class Ready(Event):
+class Ready(Event, frozen=True):
     """torch is imported."""
 
     torch: str
     devices: list[str]
 
 
-class Done(Event):
+class Done(Event, frozen=True):
     """A command without a result was carried out."""
 
 
-class Progress(Event):
+class Progress(Event, frozen=True):
     """What a command is doing now; ``fraction`` from 0 to 1 where it is known."""
 
     what: Clause
     fraction: float | None = None
 
 
-class Failure(Event):
+class Failure(Event, frozen=True):
     """A command could not be carried out; nothing it had begun is left behind.
 
     ``kind`` tells the window which sentence to say: ``spec``, ``import``, ``build``, ``checkpoint``, ``consent``,
@@ -907,7 +907,7 @@ class Failure(Event):
     """For ``run``: the path of the innermost module that was running."""
 
 
-class Opened(Event):
+class Opened(Event, frozen=True):
     """A model is open."""
 
     name: str
@@ -928,11 +928,11 @@ class Opened(Event):
     """Files that the model was made from: its source, the user's modules beside it, and its checkpoint."""
 
 
-class InputReady(Event):
+class InputReady(Event, frozen=True):
     input: InputInfo
 
 
-class Changed(Event):
+class Changed(Event, frozen=True):
     """Flags changed. ``states`` holds every row whose state is not what it was, in every path that shows the module."""
 
     states: list[RowState]
@@ -943,7 +943,7 @@ class Changed(Event):
     notes: list[Clause] = []
 
 
-class Frame(Event):
+class Frame(Event, frozen=True):
     """The summary of one :class:`Run`."""
 
     grad_mode: GradMode
@@ -973,15 +973,15 @@ class Frame(Event):
     """``flag-read`` {path, source, count}: user code that read a training flag in this run."""
 
 
-class SameAnswerReady(Event):
+class SameAnswerReady(Event, frozen=True):
     same: SameAnswer
 
 
-class FindingsReady(Event):
+class FindingsReady(Event, frozen=True):
     findings: list[Finding]
 
 
-class Compared(Event):
+class Compared(Event, frozen=True):
     """Six ways to run the model, and which modules make the difference.
 
     The unit of ``moved``, ``spread`` and the culprits: for class probabilities that sum to one, half the sum over the
@@ -1030,23 +1030,23 @@ class Compared(Event):
     moved_chance: float = 0.0
 
 
-class Python(Event):
+class Python(Event, frozen=True):
     text: str
 
 
-class Inspected(Event):
+class Inspected(Event, frozen=True):
     """Reply to :class:`Inspect`."""
 
     facts: CheckpointFacts
 
 
-class CheckpointsCompared(Event):
+class CheckpointsCompared(Event, frozen=True):
     """Reply to :class:`CompareCheckpoints`."""
 
     difference: CheckpointDifference
 
 
-class TensorInspected(Event):
+class TensorInspected(Event, frozen=True):
     """Reply to :class:`InspectTensor`: exact figures of one tensor, or why there are none."""
 
     name: str
