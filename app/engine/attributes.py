@@ -39,7 +39,7 @@ class Attributes:
         for key, value in self._values.items():
             if isinstance(value, torch.Tensor):
                 yield self._dot + key, "attribute", value
-            elif key not in _TENSOR_TABLES and value and type(value) in (list, tuple, dict):
+            elif key not in _TENSOR_TABLES and type(value) in (list, tuple, dict) and value:
                 pairs = value.items() if isinstance(value, dict) else enumerate(value)
                 for item, tensor in pairs:
                     if isinstance(tensor, torch.Tensor):
