@@ -155,6 +155,8 @@ def _figures(tensor: CheckpointTensor) -> str:
     stats = tensor.stats
     assert stats is not None and stats.mean is not None and stats.std is not None
     low, high = numbers.figure(stats.minimum), numbers.figure(stats.maximum)
+    if stats.minimum == stats.maximum and not stats.has_nan:
+        return low if stats.count == 1 else f"all {low}"
     return f"{low} … {high}, mean {numbers.figure(stats.mean)}, s.d. {numbers.figure(stats.std)}"
 
 

@@ -204,8 +204,10 @@ class _Listing:
         if isinstance(tensor, torch.nn.Parameter):
             return "parameter", False
         old_spectral = name == "weight_v" and "weight_orig" in node.tensors
-        plain_numbers = tensor.dtype.is_floating_point or tensor.dtype.is_complex
-        return ("buffer" if name in _BUFFERS or old_spectral or not plain_numbers else "parameter"), True
+        observer = {"min_val", "max_val"} <= node.tensors.keys()
+        whole_numbers = not (tensor.dtype.is_floating_point or tensor.dtype.is_complex)
+        is_buffer = name in _BUFFERS or old_spectral or observer or whole_numbers
+        return ("buffer" if is_buffer else "parameter"), True
 
     def _owner(self, key: str, tensor: torch.Tensor) -> str:
         """The first key that shows the same memory in the same way."""

@@ -69,7 +69,7 @@ def _packed(own: Own) -> Clause | None:
     names = own.shapes.keys() | own.extras
     if "_packed_params" in names:
         return Clause("kind-packed-parameters")
-    if {"scale", "zero_point"} <= own.shapes.keys() and ("weight" in names or "_packed_params" in own.children):
+    if {"scale", "zero_point"} <= own.shapes.keys():
         return Clause("kind-quantized")
     if {"qweight", "scales"} <= own.shapes.keys():
         return Clause("kind-packed-linear")
@@ -197,8 +197,8 @@ def _numbered(own: Own) -> Clause | None:
 
 _HANDLERS: tuple[Callable[[Own], Clause | None], ...] = (
     _observer,
-    _packed,
     _batch_norm,
+    _packed,
     _recurrent,
     _attention,
     _parametrization,

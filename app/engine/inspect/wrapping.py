@@ -83,6 +83,8 @@ def text_of(value: Any) -> str:
         return _cut(value)
     if isinstance(value, torch.Tensor):
         return _tensor(value)
+    if isinstance(value, torch.dtype | torch.device):
+        return str(value)
     if isinstance(value, list | tuple | set | frozenset):
         shown = [text_of(item) for _, item in zip(range(_SHOWN), value, strict=False)]
         more = f", … ({numbers.count(len(value))})" if len(value) > _SHOWN else ""
