@@ -161,8 +161,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return as_without_mode(func, lambda: self._decompose(func, args, kwargs))
 
     def _decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        # Not func.decompose(): for dropout that takes a Python decomposition, which at p = 1 draws where torch does not
+        # and rounds bfloat16 otherwise.
         with self:
-            return func.decompose(*args, **kwargs)
+            return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
 
     def _composite(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         return as_without_mode(func, lambda: func(*args, **kwargs))

@@ -85,8 +85,8 @@ def second_look(
             with observer(guard.memory) as watched:
                 watched.start(capturing=True)
                 drops = [
-                    watched.run(batch, lambda output, found=found: found.extend(own_tensors(output))).drops  # type: ignore[misc]
-                    for batch in batches()
+                    watched.run(batch, lambda output, found=found: found.extend(own_tensors(output))).drops  # type:
+                    ignore[misc] for batch in batches()
                 ]
     gaps = [distance(fused, plain) for fused, plain in zip(*outputs, strict=False)]
     known = [gap for gap in gaps if gap is not None]

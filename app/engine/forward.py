@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from modelight import protocol
-from modelight.engine import rng
+from modelight.engine import explain, rng
 from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch
 from modelight.engine.dispatch import Watch
@@ -153,7 +153,9 @@ class Observer:
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error):
             return EngineError(f"Not enough memory: {error}", kind="memory", module=path)
         where = f" in {path}" if path else ""
-        return EngineError(f"The model raised {type(error).__name__}{where}: {error}", kind="run", module=path)
+        reason = explain.failure(self._rows.modules[self._rows.by_path(path)], error)
+        message = f"The model raised {type(error).__name__}{where}: {error}"
+        return EngineError(message, kind="run", module=path, clause=reason)
 
     # ---------------------------------------------------------------------------------------------------- listening
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from types import CodeType, FrameType
 import torch
 from torch import nn
 
-_TORCH = str(Path(torch.__file__).parent)
-_ENGINE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_ENGINE = str(Path(__file__).parent) + os.sep
 _CALLER = str(Path(_ENGINE, "forward.py"))
 """The file that calls the model: everything above is none of the model's business."""
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))

@@ -152,8 +152,8 @@ class _Session:
         sites.start()
         last = None
         for batch in self.inputs.batches(command.batch):
-            last = observer.run(batch, lambda output, b=batch: outputs.add(output, repeat, b.start, b.stop))  # type: ignore[misc]
-            last.output = None
+            last = observer.run(batch, lambda output, b=batch: outputs.add(output, repeat, b.start, b.stop))  # type:
+            ignore[misc] last.output = None
             sites.add(last.drops)
             guard.drew(last.drew)
             self.seconds.append(last.seconds)

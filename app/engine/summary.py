@@ -108,7 +108,7 @@ def stats_of(tensor: torch.Tensor, *, exact: bool = False) -> Stats:
 
 def summarize(samples: Sequence[Sample]) -> list[Stats]:
     """Statistics of all samples in one pass: segments of one array, ``reduceat`` and one ``bincount``."""
-    joined = [np.concatenate(sample.values) if sample.values else np.empty(0, np.float32) for sample in samples]
+    joined = [_joined(sample) for sample in samples]
     single = [index for index, values in enumerate(joined) if values.dtype == np.float32 and values.size]
     double = [index for index, values in enumerate(joined) if values.dtype != np.float32 and values.size]
     found: dict[int, Stats] = {}
@@ -116,6 +116,16 @@ def summarize(samples: Sequence[Sample]) -> list[Stats]:
         stats = _pass([samples[index] for index in group], [joined[index] for index in group])
         found.update(zip(group, stats, strict=True))
     return [found.get(index) or Stats(sample.count, 0, None, None, None, None) for index, sample in enumerate(samples)]
+
+
+def _joined(sample: Sample) -> Values:
+    """All values of a sample, float32 where squares of them neither overflow nor vanish."""
+    if not sample.values:
+        return np.empty(0, np.float32)
+    values = sample.values[0] if len(sample.values) == 1 else np.concatenate(sample.values)
+    extremes = [abs(value) for value in (sample.minimum, sample.maximum) if value is not None and math.isfinite(value)]
+    largest = math.inf if sample.has_infinite else max(extremes, default=1.0)
+    return values if largest == 0 or 1e-12 < largest < 1e15 else values.astype(np.float64)
 
 
 def _pass(samples: Sequence[Sample], joined: Sequence[Values]) -> list[Stats]:
@@ -162,17 +172,23 @@ def _moments(values: Values, counts: Values) -> tuple[Values, Values, Values, Va
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     low = np.minimum.reduceat(values, starts).astype(np.float64)
     high = np.maximum.reduceat(values, starts).astype(np.float64)
+    size = np.ones_like(low)
+    if values.dtype == np.float64:  # in units of the largest, so that nothing overflows
+        size = np.maximum(np.abs(low), np.abs(high))
+        size[size == 0] = 1.0
+        values = values / np.repeat(size, counts)
     mean = np.add.reduceat(values, starts, dtype=np.float64) / counts
     away = values - np.repeat(mean.astype(values.dtype), counts)
     np.square(away, out=away)
     std = np.sqrt(np.add.reduceat(away, starts, dtype=np.float64) / counts)
-    return mean, std, low, high, _histograms(values, counts, low, high)
+    return mean * size, std * size, low, high, _histograms(values, counts, low / size, high / size)
 
 
 def _histograms(values: Values, counts: Values, low: Values, high: Values) -> Values:
-    width = high - low
-    scale = np.divide(BINS, width, out=np.zeros_like(width), where=width > 0)
-    bins = (values - np.repeat(low.astype(values.dtype), counts)) * np.repeat(scale.astype(values.dtype), counts)
+    width = np.where(high > low, high - low, 1.0)
+    bins = values - np.repeat(low.astype(values.dtype), counts)
+    bins /= np.repeat(width.astype(values.dtype), counts)
+    bins *= BINS
     index = bins.astype(np.int32)
     np.minimum(index, BINS - 1, out=index)
     index += np.repeat(np.arange(len(counts), dtype=np.int32) * BINS, counts)

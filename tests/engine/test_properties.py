@@ -1,0 +1,127 @@
+"""Random module trees, modes, dtypes and inputs: masks, statistics and restoration against torch itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import modelight
+from modelight.engine import rng
+from modelight.engine.summary import stats_of
+from modelight.protocol import GradMode
+from tests.engine.observing import GRAD_MODES, bare, bits, state_bits
+
+CHANNELS = 4
+quick = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+probabilities = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
+momenta = st.sampled_from([None, 0.0, 0.1, 1.0])
+leaves = st.one_of(
+    st.builds(lambda p: nn.Dropout(p), probabilities),
+    st.builds(lambda p: nn.Dropout2d(p), probabilities),
+    st.builds(lambda p: nn.AlphaDropout(p), probabilities),
+    st.builds(lambda p: nn.FeatureAlphaDropout(p), probabilities),
+    st.builds(
+        lambda m, tracked: nn.BatchNorm2d(CHANNELS, momentum=m, track_running_stats=tracked), momenta, st.booleans()
+    ),
+    st.builds(lambda tracked: nn.InstanceNorm2d(CHANNELS, track_running_stats=tracked), st.booleans()),
+    st.builds(lambda inplace: nn.ReLU(inplace=inplace), st.booleans()),
+    st.builds(lambda: nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)),
+    st.builds(lambda: nn.RReLU()),
+    st.builds(lambda: nn.Identity()),
+)
+trees = st.recursive(
+    leaves, lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda x: nn.Sequential(*x)), max_leaves=8
+)
+dtypes = st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
+modes = st.sampled_from(list(GRAD_MODES))
+
+
+def scatter_flags(model: nn.Module, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for module in model.modules():
+        module.training = bool(generator.integers(2))
+
+
+@quick
+@given(trees, dtypes, modes, st.integers(0, 2**31), st.booleans(), st.booleans())
+def test_output_and_state_are_as_without_observing(
+    tree: nn.Module, dtype: torch.dtype, mode: GradMode, seed: int, last: bool, mixed: bool
+) -> None:
+    model = nn.Sequential(tree).to(dtype).train()
+    if mixed:
+        scatter_flags(model, seed)
+    rng.seed(seed)
+    value = torch.randn(3, CHANNELS, 5, 5).to(dtype)
+    value = value.to(memory_format=torch.channels_last) if last else value
+    before, given_bits = state_bits(model), bits(value)
+    seen = modelight.observe(model, value, seed=seed, grad_mode=mode)
+    assert state_bits(model) == before and bits(value) == given_bits
+    check_ledger(seen.ledger, model, value.clone(), mode, seed, bits(seen.output))
+
+
+def check_ledger(ledger: Any, model: nn.Module, value: torch.Tensor, mode: GradMode, seed: int, output: Any) -> None:
+    """A bare run gives the same output, and moves exactly the tensors that the ledger names, as far as it says."""
+    names = [*model.named_parameters(), *model.named_buffers()]
+    before = {name: tensor.detach().clone() for name, tensor in names}
+    assert bits(bare(model, mode, seed, value)) == output
+    moved = {
+        name: (tensor.double() - before[name].double()).abs().max().item()
+        for name, tensor in names
+        if not torch.equal(tensor, before[name])
+    }
+    said = {entry.name: entry.max_change for entry in ledger.entries if entry.kind in ("parameter", "buffer")}
+    assert said == moved
+
+
+@quick
+@given(
+    st.sampled_from([nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d]),
+    st.floats(0.01, 0.99),
+    st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+    modes,
+    st.booleans(),
+)
+def test_a_mask_is_where_torch_put_zeros(
+    kind: Any, p: float, shape: list[int], dtype: torch.dtype, mode: GradMode, relu: bool
+) -> None:
+    dims = {nn.Dropout1d: 3, nn.Dropout2d: 4, nn.Dropout3d: 5}.get(kind)
+    shape = (shape * 3)[:dims] if dims else shape
+    value = torch.randn(shape).to(dtype)
+    value = value.relu() if relu else torch.where(value == 0, torch.ones_like(value), value)
+    (drop,) = modelight.observe(kind(p), value, seed=1, grad_mode=mode).dropouts
+    # The same draw on ones shows where torch itself dropped: shape, layout and seed are the same.
+    rng.seed(1)
+    with torch.no_grad():
+        expected = kind(p)(torch.ones(shape, dtype=dtype)) == 0
+    assert drop.dropped is not None and torch.equal(drop.dropped, expected)
+    assert drop.already_zero == int((value == 0).sum())
+    assert drop.p == p
+
+
+@quick
+@given(
+    st.lists(st.floats(width=32), min_size=1, max_size=200),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_statistics_are_numpys(values: list[float], dtype: torch.dtype) -> None:
+    tensor = torch.tensor(values, dtype=dtype)
+    plain = tensor.double().numpy()
+    stats = stats_of(tensor)
+    finite, numbers = plain[np.isfinite(plain)], plain[~np.isnan(plain)]
+    assert stats.has_nan == bool(np.isnan(plain).any()) and stats.has_infinite == bool(np.isinf(plain).any())
+    assert stats.minimum == (numbers.min() if numbers.size else None)
+    assert stats.maximum == (numbers.max() if numbers.size else None)
+    if finite.size:
+        assert stats.counts is not None and stats.counts.numpy().sum() == finite.size
+        scale = np.abs(finite).max() or 1.0
+        assert stats.mean is not None and abs(stats.mean - finite.mean()) <= 1e-5 * scale
+        assert stats.std is not None and abs(stats.std - finite.std()) <= 1e-4 * scale
+    else:
+        assert stats.mean is None and stats.counts is None
