@@ -60,6 +60,7 @@ _NAME, _NAME_WIDE, _WIDE = 168, 260, 760
 """Width of the names, and of those in a table at least so wide."""
 _MOST = {Column.SHAPE: 132, Column.DTYPE: 84, Column.SIZE: 72, Column.DIFFERENCE: 200}
 """Columns as wide as what stands in them, up to so many logical pixels."""
+_GIVING_WAY = (Column.DTYPE, Column.KIND)
 _LEAST = 48
 _KIND_LEAST = 170
 _MEASURED = 2000
@@ -177,7 +178,9 @@ class CheckpointDelegate(QStyledItemDelegate):
         room = QRectF(option.rect).adjusted(_PAD, 0, -_PAD, 0)
         column = index.column()
         if column == Column.NAME:
-            self._paint_name(painter, room, row)
+            view = option.widget
+            with_kind = isinstance(view, QTreeView) and view.isColumnHidden(Column.KIND)
+            self._paint_name(painter, room, row, with_kind)
         elif column == Column.MARKS and row.marks:
             paint_sign(painter, QPointF(room.left() + 6, room.center().y()), "critical")
             self._write(painter, room.adjusted(_SIGN, 0, 0, 0), row.marks, 12, 500, "attention")
@@ -191,13 +194,16 @@ class CheckpointDelegate(QStyledItemDelegate):
             tone = "text3" if column in (Column.DTYPE, Column.MARKS) or (row.key and column == Column.KIND) else "text2"
             self._write(painter, room, _texts(row)[column], 12, 400, tone)
 
-    def _paint_name(self, painter: QPainter, room: QRectF, row: CheckpointRow) -> None:
+    def _paint_name(self, painter: QPainter, room: QRectF, row: CheckpointRow, with_kind: bool) -> None:
         room = room.adjusted(-_PAD + 4, 0, 0, 0)
         if row.mode is not None:
             paint_lamp(painter, QPointF(room.left() + 6, room.center().y()), row.mode, False)
             room.setLeft(room.left() + _LAMP)
         tone, weight = ("text2", 400) if row.key else ("text", 500)
         self._write(painter, room, row.name, 13, weight, tone, elide=Qt.TextElideMode.ElideMiddle)
+        used = QFontMetricsF(theme.font(13, weight)).horizontalAdvance(row.name) + _PAD
+        if with_kind and not row.key and room.width() - used > _LEAST:
+            self._write(painter, room.adjusted(used, 0, 0, 0), row.kind, 12, 400, "text3")
 
     @staticmethod
     def _write(
@@ -272,15 +278,27 @@ class CheckpointTree(QTreeView):
         self._share()
 
     def _share(self) -> None:
-        """Kinds get what they need where marks need less than the rest; else marks give way: the sign stays."""
-        wide = self.viewport().width() >= _WIDE
-        self.header().resizeSection(Column.NAME, _NAME_WIDE if wide else _NAME)
-        for column in (Column.KIND, Column.DTYPE):  # what differs is looked for, and there is no room for all
-            self.setColumnHidden(column, not wide and not self.isColumnHidden(Column.DIFFERENCE))
-        fixed = [column for column in (Column.NAME, *_MOST) if not self.isColumnHidden(column)]
-        rest = self.viewport().width() - sum(self.header().sectionSize(column) for column in fixed)
-        marks = self._widths[Column.MARKS] + _SIGN
-        self.header().resizeSection(Column.KIND, min(self._widths[Column.KIND], max(_KIND_LEAST, rest - marks)))
+        """Kinds get what they need where marks need less than the rest; else marks give way: the sign stays.
+
+        Where not all columns fit, the dtype goes first (the selected tensor says it), then the kind, which moves
+        behind the name.
+        """
+        header, width = self.header(), self.viewport().width()
+        for column in _GIVING_WAY:
+            self.setColumnHidden(column, False)
+        header.resizeSection(Column.NAME, _NAME_WIDE if width >= _WIDE else _NAME)
+        for column in _GIVING_WAY:
+            if self._taken() + _KIND_LEAST * (not self.isColumnHidden(Column.KIND)) + _LEAST > width:
+                self.setColumnHidden(column, True)
+        rest = width - self._taken() - self._widths[Column.MARKS] - _SIGN
+        if self.isColumnHidden(Column.KIND):
+            header.resizeSection(Column.NAME, max(_NAME, min(_NAME_WIDE, _NAME + rest)))
+        else:
+            header.resizeSection(Column.KIND, min(self._widths[Column.KIND], max(_KIND_LEAST, rest)))
+
+    def _taken(self) -> int:
+        """Width of all columns but the kind and the marks."""
+        return sum(self.header().sectionSize(column) for column in (Column.NAME, *_MOST))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

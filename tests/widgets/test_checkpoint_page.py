@@ -211,8 +211,23 @@ def test_a_comparison_has_a_column_of_its_own(page: CheckpointPage, qtbot: QtBot
     assert page.against.text() == "Against b.pt: 2 equal, 1 different."
     assert not page.tree.isColumnHidden(Column.DIFFERENCE)
     assert sum(page.tree.header().sectionSize(column) for column in Column) <= page.tree.viewport().width()
-    assert page.tree.isColumnHidden(Column.KIND)
+    assert page.tree.isColumnHidden(Column.DTYPE)
     page.resize(1200, 812)
-    assert not page.tree.isColumnHidden(Column.KIND)
+    assert not page.tree.isColumnHidden(Column.DTYPE)
     page.tree.select("conv.weight")
     assert page.tensor_heading.subtitle.text().endswith("relative 0.03, largest 0.5")
+
+
+def test_a_narrow_page_drops_columns_before_it_scrolls_sideways(
+    page: CheckpointPage, picture: Callable[[CheckpointPage], Picture]
+) -> None:
+    for width in (480, 560, 664, 900, 1400):
+        page.resize(width, 812)
+        shown = sum(page.tree.header().sectionSize(column) for column in Column)
+        assert shown <= page.tree.viewport().width(), width
+        assert not page.tree.isColumnHidden(Column.SHAPE)
+    page.resize(480, 812)
+    assert page.tree.isColumnHidden(Column.KIND)
+    with_kinds = picture(page).count("text3", page.tree.geometry())
+    page.set_data(replace(DATA, rows=tuple(replace(row, kind="") for row in ROWS)))
+    assert with_kinds > picture(page).count("text3", page.tree.geometry())
