@@ -78,16 +78,13 @@ def second_look(
     outputs: list[list[torch.Tensor]] = []
     drops: list[list[Drop]] = []
     for path in (nullcontext, switched_off):
-        found: list[torch.Tensor] = []
-        outputs.append(found)
+        outputs.append([])
+        read = _collect(outputs[-1])
         with path(), leave_no_trace(rows.root, watch=False) as guard:
             seed()
             with observer(guard.memory) as watched:
                 watched.start(capturing=True)
-                drops = [
-                    watched.run(batch, lambda output, found=found: found.extend(own_tensors(output))).drops  # type:
-                    ignore[misc] for batch in batches()
-                ]
+                drops = [watched.run(batch, read).drops for batch in batches()]
     gaps = [distance(fused, plain) for fused, plain in zip(*outputs, strict=False)]
     known = [gap for gap in gaps if gap is not None]
     return SecondLook(
@@ -95,6 +92,10 @@ def second_look(
         drops=[[drop for drop in forward if _row(rows, drop) in quiet] for forward in drops],
         note=Clause("slow-path", {"distance": max(known, default=None), "modules": len(quiet)}),
     )
+
+
+def _collect(found: list[torch.Tensor]) -> Callable[[object], None]:
+    return lambda output: found.extend(own_tensors(output))
 
 
 def _row(rows: Rows, drop: Drop) -> int:

@@ -246,8 +246,9 @@ def _is_instance(module: nn.Module) -> bool:
 
 
 def _has_batch(module: nn.Module, values: torch.Tensor) -> bool:
-    return not (isinstance(module, _InstanceNorm) and values.dim() == module._get_no_batch_dim())  # type:
-    ignore[no - untyped - call]
+    if not isinstance(module, _InstanceNorm):
+        return True
+    return values.dim() != module._get_no_batch_dim()  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _double(tensor: torch.Tensor) -> Floats:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import torch
@@ -152,8 +153,8 @@ class _Session:
         sites.start()
         last = None
         for batch in self.inputs.batches(command.batch):
-            last = observer.run(batch, lambda output, b=batch: outputs.add(output, repeat, b.start, b.stop))  # type:
-            ignore[misc] last.output = None
+            last = observer.run(batch, partial(outputs.add, repeat=repeat, start=batch.start, stop=batch.stop))
+            last.output = None
             sites.add(last.drops)
             guard.drew(last.drew)
             self.seconds.append(last.seconds)

@@ -35,9 +35,13 @@ leaves = st.one_of(
     st.builds(lambda: nn.RReLU()),
     st.builds(lambda: nn.Identity()),
 )
-trees = st.recursive(
-    leaves, lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda x: nn.Sequential(*x)), max_leaves=8
-)
+
+
+def sequences(inner: st.SearchStrategy[nn.Module]) -> st.SearchStrategy[nn.Module]:
+    return st.lists(inner, min_size=1, max_size=3).map(lambda modules: nn.Sequential(*modules))
+
+
+trees = st.recursive(leaves, sequences, max_leaves=8)
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
 modes = st.sampled_from(list(GRAD_MODES))
 
