@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from modelight import protocol as p
+from modelight.phrases import findings as words
 from modelight.present.history import RunHistory
 from modelight.present.output import output_data
-from modelight.present.words import finding_words
 from modelight.session import Session
 from modelight.widgets.numbers import count, figure, percent, shape
 from modelight.widgets.output_data import OutputData
@@ -95,8 +95,8 @@ class Report:
             return ["Findings  nothing remarkable in this state"]
         lines = []
         for finding in self._findings:
-            title, body = finding_words(finding)
-            lines += [f"{SIGNS[finding.severity]} {finding.id}   {title}", *(f"          {line}" for line in body)]
+            lines.append(f"{SIGNS[finding.severity]} {finding.id}   {words.title(finding)}")
+            lines += [f"          {line}" for line in words.body(finding).splitlines()]
         return lines
 
 

@@ -1,8 +1,8 @@
 """Phrases: findings. See ``modelight.phrases`` for the format.
 
 A finding's values may name its title (``title``) and the sentences of its body (``say``), where one finding is told in
-more than one way; otherwise they are ``ID.title`` and ``ID.body``. Figures that matter stand between ``**``, which
-:func:`title` and :func:`body` leave out.
+more than one way; otherwise they are ``ID.title`` and ``ID.body``. Figures that matter stand between ``**``: the window
+shows them bold, plain text leaves the marks out.
 """
 
 from __future__ import annotations
@@ -237,18 +237,25 @@ PHRASES: dict[str, str] = {
 
 
 def title(finding: Finding) -> str:
-    """The finding in a few words."""
-    return _say(str(finding.values.get("title", f"{finding.id}.title")), finding)
+    """The finding in a few words, as plain text."""
+    return plain(marked(finding)[0])
 
 
 def body(finding: Finding) -> str:
-    """What was found, in sentences, one per line."""
-    said = finding.values.get("say")
-    ids = said if isinstance(said, list) else [f"{finding.id}.body"]
-    return "\n".join(_say(str(id_), finding) for id_ in ids)
+    """What was found, in sentences, one per line, as plain text."""
+    return plain("\n".join(marked(finding)[1]))
 
 
-def _say(id_: str, finding: Finding) -> str:
+def marked(finding: Finding) -> tuple[str, list[str]]:
+    """Title and sentences, with ``**`` around the figures that matter."""
     from modelight.phrases import phrase
 
-    return phrase(Clause(id_, finding.values)).replace("**", "")
+    said = finding.values.get("say")
+    ids = said if isinstance(said, list) else [f"{finding.id}.body"]
+    first = str(finding.values.get("title") or f"{finding.id}.title")
+    return phrase(Clause(first, finding.values)), [phrase(Clause(str(id_), finding.values)) for id_ in ids]
+
+
+def plain(text: str) -> str:
+    """Without the marks around figures."""
+    return text.replace("**", "")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
-from modelight.phrases.findings import PHRASES
-from modelight.present.words import finding_words
+from modelight.phrases.findings import PHRASES, marked
 from modelight.protocol import Clause, Curve, Finding, Remedy, Row
 from modelight.widgets.evidence import EvidenceCurve
 from modelight.widgets.finding_card import FindingRow, RemedyRow
@@ -76,7 +75,7 @@ def _keyed(findings: Sequence[Finding]) -> dict[str, Finding]:
 
 
 def _card(finding: Finding, key: str, rows: Sequence[Row]) -> FindingRow:
-    title, said = finding_words(finding)
+    title, said = marked(finding)
     # Above the picture stands what is the case; below it, why and what else was tried.
     body, after = (said[:1], said[1:]) if finding.curve is not None else (said, [])
     return FindingRow(
