@@ -52,7 +52,7 @@ class FindingsLink(QObject):
         rows = finding_rows(findings, model.rows)
         if self._tried is not None:
             finding, words, flags = self._tried
-            if any((other.id, other.module) == (finding.id, finding.module) for other in findings):
+            if any(other.id == finding.id for other in findings):  # it may have moved to another module
                 self._tried = None
             else:
                 rows.insert(0, solved_row(finding, words, flags, model.rows))

@@ -29,7 +29,7 @@ class Pages(QWidget):
         self._makers: dict[str, Callable[[], View]] = {
             "output": lambda: OutputView(session, self.seen),
             "dropout": lambda: DropoutView(session, self.seen),
-            "statistics": lambda: StatisticsView(session, self.seen),
+            "statistics": self._make_statistics,
             "layers": self._make_layers,
             "compare": lambda: CompareView(session, self.seen),
         }
@@ -132,6 +132,11 @@ class Pages(QWidget):
             self._views[name] = view = self._makers[name]()
             self.stack.addWidget(view.widget)
         return self._views[name]
+
+    def _make_statistics(self) -> View:
+        view = StatisticsView(self._session, self.seen)
+        view.widget.layer_selected.connect(self.row_selected)
+        return view
 
     def _make_layers(self) -> View:
         view = LayersView(self._session, self.seen)

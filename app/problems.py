@@ -32,12 +32,13 @@ def problem_of(failure: Failure) -> Problem:
 
 
 def _sentence(failure: Failure) -> str:
-    if failure.clause is not None:
+    if failure.clause is not None and failure.kind != "run":
         return phrase(failure.clause)
     if failure.kind == "run":
         where = f"“{failure.module}”" if failure.module else _tr("the model")
         first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.type
-        return _tr("The run stopped in {where}: {message}").format(where=where, message=_ended(first))
+        told = _tr("The run stopped in {where}: {message}").format(where=where, message=_ended(first))
+        return f"{told} {phrase(failure.clause)}" if failure.clause is not None else told
     if failure.kind == "internal":
         return _tr("Modelight itself failed ({type}: {message}). The details help to mend it.").format(
             type=failure.type, message=failure.message

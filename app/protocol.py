@@ -943,6 +943,12 @@ class Changed(Event, frozen=True):
     notes: list[Clause] = []
 
 
+class Learned(Event, frozen=True):
+    """A run has shown something of these rows that was not known before; no flag changed. Comes before the Frame."""
+
+    states: list[RowState]
+
+
 class Frame(Event, frozen=True):
     """The summary of one :class:`Run`."""
 
@@ -1090,6 +1096,7 @@ EventMessage = (
     | Opened
     | InputReady
     | Changed
+    | Learned
     | Frame
     | SameAnswerReady
     | FindingsReady

@@ -44,6 +44,11 @@ class Session(QObject):
     """:class:`protocol.Opened`"""
     states_changed = Signal(list)
     """RowStates that are no longer what they were."""
+    materialised = Signal(object)
+    """:class:`protocol.Opened` of the open model, which has modules or parameters now that it had not before its
+    run."""
+    learned = Signal(list)
+    """RowStates of which a run has shown more than was known; no flag changed."""
     pending = Signal(str, bool)
     """A flip was asked for: path, recursive. ``states_changed`` or ``refused`` follows."""
     refused = Signal()
@@ -186,6 +191,15 @@ class Session(QObject):
             known = {path: training for path, training in wanted.items() if path in self.setup.flags}
             self.ask(p.SetFlags(id=self.new_id(), flags=known), self._on_changed)
         self._feed()
+
+    def _on_materialised(self, event: p.Opened) -> None:
+        """A lazy model got its parameters in its first run; input and history stay."""
+        assert self.setup is not None
+        self.model, self.states = event, list(event.states)
+        self._aliases = _alias_rows(event.rows)
+        self.setup.flags = self._flags_now()
+        self.materialised.emit(event)
+        self.settings_changed.emit()
 
     def _feed(self) -> None:
         """Give the model its input: what the person chose, else its own example, else noise of a guessed shape."""
@@ -432,6 +446,12 @@ class Session(QObject):
     def _on_event(self, event: p.Event) -> None:
         if isinstance(event, p.Ready):
             self.versions = event
+        elif isinstance(event, p.Learned):
+            for state in event.states:
+                self.states[state.index] = state
+            self.learned.emit(event.states)
+        elif isinstance(event, p.Opened) and event.id == 0:
+            self._on_materialised(event)
         elif isinstance(event, p.Progress):
             from modelight.phrases import phrase
 

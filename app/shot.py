@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,17 +132,21 @@ class Offscreen:
         self._folder.cleanup()
 
     def open(self, setup: Setup) -> bool:
-        """Open, run and look for findings, also where the model is so slow that a window would ask first."""
-        cycle = self.session.cycle
-        if not self.settle(lambda: self.session.open(setup)):
-            return False
-        return (not cycle.stale or self.settle(cycle.begin)) and (cycle.looked or self.settle(cycle.look))
+        """Open, run and look for findings."""
+        return self._complete(lambda: self.session.open(setup))
 
     def preset(self, name: str) -> bool:
-        return self.settle(lambda: self.session.preset(name))
+        return self._complete(lambda: self.session.preset(name))
 
     def batch(self, size: int) -> bool:
-        return self.settle(lambda: self.session.set_batch(size))
+        return self._complete(lambda: self.session.set_batch(size))
+
+    def _complete(self, action: Callable[[], object]) -> bool:
+        """Settle, and do also what a window would ask for first where a model is slow."""
+        cycle = self.session.cycle
+        if not self.settle(action):
+            return False
+        return (not cycle.stale or self.settle(cycle.begin)) and (cycle.looked or self.settle(cycle.look))
 
     def show_page(self, name: str) -> bool:
         """Open a page; the comparison is made if it has not been."""
@@ -157,11 +162,10 @@ class Offscreen:
             picture = self.window.grab()
         return picture.save(str(output))
 
-    def settle(self, action: object) -> bool:
+    def settle(self, action: Callable[[], object]) -> bool:
         """Do something and wait until all that follows from it is computed, or has failed."""
         from PySide6.QtCore import QEventLoop, QTimer
 
-        assert callable(action)
         loop = QEventLoop()
         failed: list[object] = []
         fail = failed.append

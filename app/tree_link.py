@@ -28,6 +28,8 @@ class TreeLink(QObject):
         pages.row_selected.connect(tree.select)
         session.opening.connect(self._on_opening)
         session.opened.connect(self._on_opened)
+        session.materialised.connect(self._on_opened)
+        session.learned.connect(self._on_states)
         session.pending.connect(tree.set_pending)
         session.states_changed.connect(self._on_states)
         session.refused.connect(lambda: self._on_states(session.states))
@@ -76,6 +78,7 @@ class TreeLink(QObject):
             setup.grad_mode,
             self._pane.tree.lamp(path),
             self._pages.seen.history.newest,
+            has_children=index + 1 < len(model.rows) and model.rows[index + 1].parent == index,
         )
         self._pane.selection.set_selection(selection(chosen))
 

@@ -16,8 +16,8 @@ _TARGETS = re.compile(r"\b(targets?|labels?|ground.?truth|annotations?|gt_\w+)\b
 def failure(module: nn.Module, error: BaseException) -> Clause | None:
     """What the mode of ``module``, the innermost that was running, has to do with its ``error``.
 
-    ``raised-one-value`` {type}; ``raised-without-targets`` {source} and ``raised-in-train`` {source} for a module in train
-    whose code reads its flag. None where nothing says that the mode matters.
+    ``raised-one-value`` {type}; ``raised-without-targets`` {source} and ``raised-in-train`` {source} for a module in
+    train whose code reads its flag. None where nothing says that the mode matters.
     """
     if not flag.read(module):
         return None

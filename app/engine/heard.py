@@ -12,8 +12,8 @@ _NOT_SURE = ("", "frozen_norm")
 
 
 def of(rows: Rows, reads: Sequence[Clause], dropouts: Sequence[DropoutCapture]) -> dict[str, list[Clause]]:
-    """What to say of which module: ``reads-flag`` {source}, and ``drops-always`` {p, source} for a dropout that was active and
-    does not follow the flag.
+    """What to say of which module: ``reads-flag`` {source}, and ``drops-always`` {p, source} for a dropout that was
+    active and does not follow the flag.
 
     Args:
         reads: ``flag-read`` {path, source, count}, as in ``Frame.reads``.

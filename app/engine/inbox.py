@@ -1,4 +1,5 @@
-"""Commands as they arrive, read on a thread of their own so that *Cancel* and the window's end are noticed during a run."""
+"""Commands as they arrive, read on a thread of their own so that *Cancel* and the window's end are noticed during a
+run."""
 
 from __future__ import annotations
 

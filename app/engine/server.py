@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 
 from modelight import protocol as p
-from modelight.engine import as_python, experiments, findings, modes, runner
+from modelight.engine import as_python, experiments, findings, heard, modes, runner
 from modelight.engine.api import Snapshot, snapshot
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
@@ -203,7 +203,7 @@ class Server:
         if command.keep_updates and self._baseline is None:
             # Runs leave no trace until they are allowed to, so this still is what was loaded.
             self._baseline = snapshot(model.module)
-        return runner.run(
+        frame = runner.run(
             model.module,
             batches,
             command,
@@ -212,6 +212,24 @@ class Server:
             should_stop=self._should_stop(command),
             progress=self._progress(command),
         )
+        self._tell_what_was_shown(rows, frame)
+        return frame
+
+    def _tell_what_was_shown(self, rows: Rows, frame: p.Frame) -> None:
+        """A run may show what no flag tells: code that reads its flag, dropouts that ignore it, statistics that moved.
+
+        A lazy model has its modules only after its first run; then the whole tree is told anew.
+        """
+        if rows.outdated():
+            self._rows = Rows(rows.root)
+            self._send(self._describe(0))
+            return
+        known = rows.known()
+        states = rows.hear(heard.of(rows, frame.reads, frame.dropouts))
+        if frame.ledger.kept:
+            states = rows.changed(known)
+        if states:
+            self._send(p.Learned(states=states))
 
     def _same(self, command: p.AskSame) -> p.Event:
         model, rows = self._opened()
