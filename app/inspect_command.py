@@ -13,7 +13,9 @@ from typing import TextIO
 from modelight.phrases import phrase
 from modelight.present import checkpoint_json, checkpoint_text
 from modelight.protocol import CheckpointFacts, Clause, plain
+from modelight.widgets import numbers
 
+_PLAIN = str.maketrans({numbers.THIN: " ", numbers.NO_BREAK: " ", numbers.MINUS: "-", "×": "x", "→": ">", "·": "-"})
 READABLE, ATTENTION, UNREADABLE = 0, 1, 2
 
 
@@ -91,6 +93,10 @@ def _unreadable(sentence: str) -> int:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write, with escapes for what the stream's encoding lacks (a pipe in the C locale takes ASCII alone)."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(plain(text).encode(encoding, "backslashreplace").decode(encoding))
+    """Write; where the stream's encoding lacks a sign (the C locale knows ASCII alone), a plain one or its escape."""
+    encoding, text = stream.encoding or "utf-8", plain(text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(text)

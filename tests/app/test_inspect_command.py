@@ -179,13 +179,14 @@ def test_a_pair_as_json(checkpoint: str, capsys: pytest.CaptureFixture[str]) -> 
     assert all(one["equal"] for one in found["difference"]["tensors"])
 
 
-def test_a_stream_that_takes_ascii_alone_gets_escapes(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_takes_ascii_alone_gets_plain_signs(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
     monkeypatch.setattr(sys, "stdout", stream)
 
     assert run(checkpoint) == 0
-    assert b"8 filters of 3 \\xd7 3" in raw.getvalue()
+    assert b"8 filters of 3 x 3" in raw.getvalue()
+    assert b"1 530 parameters" in raw.getvalue()
 
 
 def test_neither_qt_nor_a_terminal_is_needed(checkpoint: str) -> None:
