@@ -524,6 +524,193 @@ class Culprit(msgspec.Struct, frozen=True):
     flipped_chance: float = 0.0
 
 
+# --------------------------------------------------------------------------------------------------------- experiments
+
+
+class BatchPoint(msgspec.Struct, frozen=True):
+    """Samples run in batches of ``size``; everything else is empty where ``problem`` says that the model raised.
+
+    Every sample is in a batch of exactly ``size``: samples are taken in their order, and the last batch reaches back
+    to samples that have been counted already.
+    """
+
+    size: int
+    values: Array | None = None
+    """:attr:`BatchCurve.shown` × width, float32: the first output of the first samples as :attr:`BatchCurve.measure`
+    reads it, mean over the runs. Sample i is at position i of the first batch, or in a later batch where ``size`` is
+    not above i."""
+    deviations: Array | None = None
+    """The same shape: standard deviation over the runs (n − 1); None for a single run."""
+    exact: bool = False
+    """All runs gave the same, bit for bit."""
+    right: list[int] = []
+    """How many of the labelled samples were right, per run; empty without labels or class scores."""
+    problem: Clause | None = None
+
+
+class LayerCompany(msgspec.Struct, frozen=True):
+    """What company does to the first sample at one module (its first call): the module's output for that sample among
+    the others against its output for the sample with as few others as the model runs with."""
+
+    row: int
+    path: str
+    type: str
+    apart: float | None
+    """‖among others − alone‖₂ / ‖alone‖₂ over the sample's values; 0 where equal bit for bit. None where the module's
+    output has no row per sample, or its norm is 0 or not finite."""
+    rounding: bool = False
+    """No further apart than the order of float sums explains."""
+
+
+class BatchSide(msgspec.Struct, frozen=True):
+    """One mode of :class:`BatchCurve`. The layers are compared with everything put in eval that draws at random by its
+    flag, since other batch sizes draw other numbers."""
+
+    training: bool
+    points: list[BatchPoint]
+    """One per size of :attr:`BatchCurve.sizes`."""
+    least: int = 1
+    """The smallest batch size at which the model runs: what "alone" means for ``layers``."""
+    first: str | None = None
+    """Path of the first module that got the same for the first sample and gave something else."""
+    mixing: list[str] = []
+    """Paths of the normalisation layers that were called and normalise with the statistics of the batch."""
+    layers: list[LayerCompany] = []
+    """In the order in which they returned; up to where random draws hide what company does."""
+    unseen: Clause | None = None
+    """Why the layers could not be compared, or from where on they could not."""
+
+
+class RandomSource(msgspec.Struct, frozen=True):
+    """A random generator, and what comes of seeding it alone otherwise."""
+
+    name: str
+    """``torch``, ``numpy``, ``random`` (Python's), or module path and attribute of one that the model owns."""
+    owned: bool
+    drew: bool
+    """Something was drawn from it in the run."""
+    matters: bool | None
+    """Whether the output then differs. None: it cannot be told, since the output differs with all seeds equal."""
+    apart: float | None = None
+    """How far the output moves, mean over the seeds tried, in the units of :attr:`Compared.moved`."""
+    first: str | None = None
+    """Path of the first module that got the same and gave something else."""
+    type: str = ""
+    """Its class."""
+    values: Array | None = None
+    """seeds × width, float32: the first sample's answers under the seeds tried."""
+
+
+class DropoutShare(msgspec.Struct, frozen=True):
+    """One dropout switched on alone, all others off."""
+
+    row: int
+    path: str
+    type: str
+    p: float | None
+    """Its rate where it has one that can be read."""
+    spread: float | None
+    """Standard deviation over the passes, in the units of :attr:`Compared.moved`; None where the model raised."""
+    share: float | None
+    """Its variance over the passes, less that of ``nothing on``, as a share of the variance with all on; averaged over
+    samples and values. Shares need not sum to one. None where all on has no variance."""
+    verdict: Literal["adds", "rate-zero", "not-called", "draws-nothing", "no-effect", "raises"]
+    """``draws-nothing``: called, and no generator moved; ``no-effect``: it drew, and every pass gave the same, bit for
+    bit."""
+
+
+# ---------------------------------------------------------------------------------------------------------- gradients
+
+
+class ModuleGradient(msgspec.Struct, frozen=True):
+    """One module (at its first path) in a forward with gradients on, and in the backward that followed.
+
+    Counts of parameters are tensors of the subtree, each once.
+    """
+
+    row: int
+    parameters: int
+    trainable: int
+    """Those with requires_grad."""
+    received: int = 0
+    """Those whose ``.grad`` was there after backward."""
+    zero: int = 0
+    """Those of them whose gradient was zero in every element."""
+    norm: float | None = None
+    """L2 norm of all gradients of the subtree; None where none was received. May be NaN or infinite."""
+    calls: int = 0
+    requires_grad: bool | None = None
+    """Of its first output tensor, in the last call; None where there is none, or it was not called."""
+    grad_fn: str | None = None
+    """Class name of that tensor's node."""
+    grad_off: bool = False
+    """Grad mode was off when it was called."""
+    cut: bool = False
+    """In some call, with grad mode on, no output required grad although an input or a parameter did."""
+    saved: int = 0
+    """Bytes that autograd kept while this module was the innermost running one: parameters and inputs excluded, each
+    storage counted once, for the module that saved it first."""
+    moves: int = 0
+    """How many of its own buffers the forward would have moved."""
+
+
+class GradientCut(msgspec.Struct, frozen=True):
+    """A line of code behind which trainable parameters get no gradient."""
+
+    reason: Literal["detach", "data", "item", "no_grad", "inference_mode", "integer", "operator"]
+    """``integer``: the result has no real numbers; ``item``: the value left torch as a Python number; ``operator``:
+    any other operator whose result does not require grad."""
+    operator: str
+    """As torch names it: ``detach``, ``argmax`` …"""
+    module: str
+    """Path of the innermost module of the tree that was running."""
+    source: str | None
+    """``file:line`` of the call outside torch; None where there is no such line."""
+    calls: int
+    parameters: list[str]
+    """Names of trainable parameters before the cut that received no gradient; at most GRADIENT_NAMES."""
+    count: int
+    """How many those are."""
+
+
+GRADIENT_NAMES = 100
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """How many times as long: median and quartiles over ``pairs`` pairs of runs, one after the other."""
+
+    median: float
+    low: float
+    high: float
+    pairs: int
+
+
+# --------------------------------------------------------------------------------------------------------- re-estimating
+
+
+class NormEstimate(msgspec.Struct, frozen=True):
+    """One normalisation layer's running statistics now, and as these inputs would have them.
+
+    Arrays are float64, one value per channel. ``drift_…`` is |mean over the input in eval − running mean| / sqrt(running
+    variance): how far the layer's input in eval lies from what its statistics say, before and after. In eval each
+    layer sees what the layers before it make with running statistics, so that ``drift_after`` need not be 0.
+    """
+
+    row: int
+    path: str
+    type: str
+    mean_before: Array
+    mean_after: Array
+    var_before: Array
+    var_after: Array
+    drift_before: Array | None = None
+    drift_after: Array | None = None
+    tracked_before: int | None = None
+    tracked_after: int | None = None
+    kept: Clause | None = None
+    """Why it keeps its statistics, where it does."""
+
+
 # ---------------------------------------------------------------------------------------------------- checkpoint alone
 
 
@@ -804,6 +991,42 @@ class AskCompare(Command, frozen=True):
     grad_mode: GradMode = "no_grad"
 
 
+class AskBatchCurve(Command, frozen=True):
+    """Run the first samples in growing company, in train and in eval, and find the modules that let samples of a
+    batch act on each other. Replied by :class:`BatchCurve`.
+
+    At most the first 64 samples are run. Run i of ``runs`` is seeded with ``seed`` + i. Flags as they are now play no
+    part.
+    """
+
+    grad_mode: GradMode
+    seed: int = 0
+    runs: int = 8
+
+
+class AskRepeatability(Command, frozen=True):
+    """Run the first ``batch`` samples again in the present state: with the same seed, with other seeds, and with one
+    random generator at a time seeded otherwise. Replied by :class:`Repeatability`."""
+
+    grad_mode: GradMode
+    seed: int = 0
+    batch: int = 1
+    runs: int = 8
+
+
+class AskMcDropout(Command, frozen=True):
+    """Run the input ``passes`` times with every dropout on and all else in eval, then with each dropout alone on.
+    Replied by :class:`McDropout`.
+
+    At most the first 64 samples are run, ``batch`` per forward; pass i is seeded with ``seed`` + i.
+    """
+
+    grad_mode: GradMode
+    seed: int = 0
+    batch: int = 1
+    passes: int = 32
+
+
 class RestoreCheckpoint(Command, frozen=True):
     """Put every parameter and buffer back to what it was after loading. Replied by :class:`Changed`."""
 
@@ -1036,6 +1259,99 @@ class Compared(Event, frozen=True):
     moved_chance: float = 0.0
 
 
+class BatchCurve(Event, frozen=True):
+    """What a sample's answer owes to the others in its batch."""
+
+    seed: int
+    runs: int
+    grad_mode: GradMode
+    samples: int
+    """How many samples were run: the first ones."""
+    shown: int
+    """Of how many of them ``values`` tell: the first ones."""
+    sizes: list[int]
+    """1, 2, 4, 8 … and ``samples``."""
+    field: str
+    shape: tuple[int, ...]
+    """Of one forward's first output, with one sample or the fewest that run."""
+    measure: Measure
+    labelled: int
+    sides: list[BatchSide]
+    """Train, then eval."""
+    unseen: Clause | None = None
+    """Why there is no curve: ``needs-samples``, ``no-row-per-sample`` …; ``sides`` is empty then."""
+
+
+class Repeatability(Event, frozen=True):
+    """Whether the same input gives the same again, and what decides about it."""
+
+    seed: int
+    runs: int
+    grad_mode: GradMode
+    samples: int
+    field: str
+    shape: tuple[int, ...]
+    per_sample: bool
+    measure: Measure
+    same: Array
+    """runs × width, float32: the first sample's answers (of the whole forward, where it has no row of its own) with
+    one seed."""
+    other: Array
+    """The same with ``seed``, ``seed`` + 1 …"""
+    same_exact: bool
+    """Every tensor that came out was the same in all runs with one seed, bit for bit."""
+    same_apart: float
+    """Largest distance of a run with the same seed from the first, in the units of :attr:`Compared.moved`."""
+    same_first: str | None
+    """Where ``same_exact`` is False: the first module that got the same and gave something else."""
+    same_type: str
+    """Its class."""
+    other_exact: bool
+    other_apart: float
+    """Mean distance of a run with another seed from the first."""
+    other_first: str | None
+    other_type: str
+    sources: list[RandomSource]
+    """torch, numpy, Python, then those that the model owns."""
+
+
+class McDropout(Event, frozen=True):
+    """What repeated passes with dropout tell of the model's uncertainty, and which dropouts make it."""
+
+    seed: int
+    batch: int
+    passes: int
+    grad_mode: GradMode
+    samples: int
+    field: str
+    shape: tuple[int, ...]
+    per_sample: bool
+    measure: Measure
+    mean: Array
+    """samples × width, float32: over the passes."""
+    deviation: Array
+    """samples × width, float32: standard deviation over the passes (n − 1); 0 where all passes are equal."""
+    evaluated: Array | None
+    """samples × width, float32: one run with everything in eval; None where the model raises there, or its output has
+    another shape."""
+    entropy: Array | None
+    """samples, float32: entropy of the mean distribution, in nats (predictive entropy); None unless the outputs are
+    class probabilities."""
+    expected_entropy: Array | None
+    """samples, float32: mean over the passes of their entropies. ``entropy`` − this is the mutual information of answer
+    and weights, which dropout adds (Gal 2016, Houlsby 2011)."""
+    spread: float
+    """Of all on, in the units of :attr:`Compared.moved`."""
+    exact: bool
+    """All passes gave the same, bit for bit."""
+    nothing_on: float | None
+    """Spread with every dropout off: what draws whatever the flags; 0 where all passes are equal bit for bit."""
+    site_passes: int
+    """Passes per dropout."""
+    dropouts: list[DropoutShare]
+    """By ``share``, the largest first."""
+
+
 class Python(Event, frozen=True):
     text: str
 
@@ -1079,6 +1395,12 @@ CommandMessage = (
     | AskSame
     | AskFindings
     | AskCompare
+    | AskGradients
+    | ReEstimate
+    | ExportCheckpoint
+    | AskBatchCurve
+    | AskRepeatability
+    | AskMcDropout
     | RestoreCheckpoint
     | AskPython
     | Inspect
@@ -1101,6 +1423,12 @@ EventMessage = (
     | SameAnswerReady
     | FindingsReady
     | Compared
+    | Gradients
+    | ReEstimated
+    | Exported
+    | BatchCurve
+    | Repeatability
+    | McDropout
     | Python
     | Inspected
     | TensorInspected
