@@ -685,14 +685,14 @@ class Ratio(msgspec.Struct, frozen=True):
     pairs: int
 
 
-# --------------------------------------------------------------------------------------------------------- re-estimating
+# ------------------------------------------------------------------------------------------------------- re-estimating
 
 
 class NormEstimate(msgspec.Struct, frozen=True):
     """One normalisation layer's running statistics now, and as these inputs would have them.
 
-    Arrays are float64, one value per channel. ``drift_…`` is |mean over the input in eval − running mean| / sqrt(running
-    variance): how far the layer's input in eval lies from what its statistics say, before and after. In eval each
+    Arrays are float64, one value per channel. ``drift_…`` is |mean over the input in eval − running mean| /
+    sqrt(running variance): how far the layer's input in eval lies from what its statistics say, before and after. In eval each
     layer sees what the layers before it make with running statistics, so that ``drift_after`` need not be 0.
     """
 
@@ -1027,6 +1027,40 @@ class AskMcDropout(Command, frozen=True):
     passes: int = 32
 
 
+class AskGradients(Command, frozen=True):
+    """Run the first ``batch`` samples with gradients on, then backward from one scalar. Replied by
+    :class:`Gradients`."""
+
+    seed: int = 0
+    batch: int = 1
+
+
+class ReEstimate(Command, frozen=True):
+    """Preview running statistics as these inputs would have them. Replied by :class:`ReEstimated`.
+
+    As ``torch.optim.swa_utils.update_bn``: reset, then the cumulative average over all batches of all ``passes``; but
+    only the layers with running statistics are in train, so that no dropout disturbs them. The first pass takes the
+    samples in their order, each further one in another, drawn with ``seed`` + its number.
+    """
+
+    batch: int
+    passes: int = 1
+    seed: int = 0
+
+
+class ExportCheckpoint(Command, frozen=True):
+    """Write the model's state dict with the statistics of the last :class:`ReEstimate`. Replied by :class:`Exported`.
+
+    The suffix of ``path`` says the format: ``.safetensors``, or ``.pt``, ``.pth``, ``.bin``. The checkpoint that is
+    loaded is never overwritten; another file only with ``replace``.
+    """
+
+    path: str
+    estimate: int
+    """Id of the ReEstimate that was shown: another one, or another checkpoint since, is refused."""
+    replace: bool = False
+
+
 class RestoreCheckpoint(Command, frozen=True):
     """Put every parameter and buffer back to what it was after loading. Replied by :class:`Changed`."""
 
@@ -1350,6 +1384,76 @@ class McDropout(Event, frozen=True):
     """Passes per dropout."""
     dropouts: list[DropoutShare]
     """By ``share``, the largest first."""
+
+
+class Gradients(Event, frozen=True):
+    """Reply to :class:`AskGradients`. Nothing of it is left in the model: ``.grad``, buffers and generators are back.
+
+    Runs are made with grad mode enabled whatever the session's is, each from the same state and seed: one observed, one
+    bare with backward, and pairs to measure time.
+    """
+
+    seed: int
+    samples: int
+    train: int
+    eval: int
+    """Modules by flag (distinct modules)."""
+    modules: list[ModuleGradient]
+    cuts: list[GradientCut]
+    """By the number of parameters they cut off, most first."""
+    parameters: int
+    trainable: int
+    received: int
+    zero: int
+    """As in :class:`ModuleGradient`, of the whole model."""
+    autograd: Autograd
+    unowned: int = 0
+    """Of ``autograd.kept``: bytes that were saved while no module of the tree was running."""
+    scalar: Clause | None = None
+    """What backward started from: ``scalar-cross-entropy`` …; None where nothing could be differentiated."""
+    value: float | None = None
+    unreached: list[str] = []
+    """Names of trainable parameters without a gradient; at most GRADIENT_NAMES."""
+    forward: Ratio | None = None
+    """Time of a forward with gradients on, over the same under no_grad."""
+    backward: Ratio | None = None
+    """Time of forward and backward, over a forward under no_grad."""
+    milliseconds: float | None = None
+    """Median of the forwards under no_grad."""
+    problem: Clause | None = None
+    """Why there was no backward, where there was none."""
+
+
+class ReEstimated(Event, frozen=True):
+    """Reply to :class:`ReEstimate`. Nothing was changed. ``before`` and ``after`` are runs with every module in eval."""
+
+    batch: int
+    passes: int
+    samples: int
+    batches: int
+    """Over all passes."""
+    norms: list[NormEstimate]
+    measure: Measure
+    before: Array
+    """samples × width, float32: the first output as ``measure`` reads it; of an output wider than 1024, that many
+    values at even distances."""
+    after: Array
+    moved: float | None
+    """How far the two are apart, in the unit of :attr:`Compared.moved`."""
+    labelled: int = 0
+    right_before: int = 0
+    right_after: int = 0
+    notes: list[Clause] = []
+
+
+class Exported(Event, frozen=True):
+    """Reply to :class:`ExportCheckpoint`."""
+
+    path: str
+    bytes: int
+    tensors: int
+    layers: int
+    """How many layers have re-estimated statistics."""
 
 
 class Python(Event, frozen=True):
