@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelight.engine.api import Observation, Snapshot, eval_mode, observe, snapshot, train_mode
+    from modelight.engine.check import CheckReport, check
 
 __version__ = "0.1.0"
-__all__ = ["Observation", "Snapshot", "__version__", "eval_mode", "observe", "snapshot", "train_mode"]
+__all__ = [
+    "CheckReport",
+    "Observation",
+    "Snapshot",
+    "__version__",
+    "check",
+    "eval_mode",
+    "observe",
+    "snapshot",
+    "train_mode",
+]
+_CHECKING = ("CheckReport", "check")
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("modelight.engine.api"), name)
+        room = "modelight.engine.check" if name in _CHECKING else "modelight.engine.api"
+        return getattr(import_module(room), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,13 +3,16 @@ protect."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from modelight.protocol import Noise, Open
+from modelight.phrases import phrase
+from modelight.protocol import Noise, Open, plain
 from modelight.setup import Setup
+from modelight.waivers import allowed_in
 
 if TYPE_CHECKING:
     from modelight.engine.check import CheckReport
@@ -19,24 +22,51 @@ CANNOT_LOOK = 2
 
 def check_command(setup: Setup, allow: list[str], json: bool) -> int:
     """``modelight check``: print what is remarkable; 0 clean, 1 a finding of severity warning or worse, 2 could not
-    look."""
+    look. What the model itself prints goes to stderr, so that stdout holds the report alone."""
     from modelight.engine.errors import EngineError
     from modelight.engine.failures import failure
 
+    out = _take_stdout()
     try:
-        waived = [*allow, *allowed_in(Path.cwd())]
-        report = _checked(setup, waived)
+        report = _checked(setup, [*allow, *allowed_in(Path.cwd())])
+    except ValueError as error:
+        return _cannot_look(str(error))
     except EngineError as error:
         told = failure(0, error)
-        print(told.message, file=sys.stderr)  # noqa: T201
-        if told.traceback and error.__cause__ is not None:
-            print(told.traceback, file=sys.stderr)  # noqa: T201
-        return CANNOT_LOOK
-    except ValueError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return CANNOT_LOOK
-    print(report.json() if json else report.text())  # noqa: T201
+        sentence = phrase(error.clause) if error.clause is not None else told.message
+        return _cannot_look(sentence, told.traceback if error.__cause__ is not None else "")
+    except (Exception, SystemExit) as error:
+        # Whatever else the model's code does, its exit status must not pass for a verdict.
+        return _cannot_look(f"The check stopped at {type(error).__name__}: {error}", failure(0, error).traceback)
+    if json:
+        _write(sys.stderr, "\n".join(report.head()))
+    _write(out, report.json() if json else report.text())
     return report.status
+
+
+def _cannot_look(sentence: str, traceback: str = "") -> int:
+    _write(sys.stderr, f"{traceback}\n{sentence}" if traceback else sentence)
+    return CANNOT_LOOK
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """A pipe may be of any encoding and be closed at any time; neither changes what was found."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stream.write(plain(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+
+
+def _take_stdout() -> TextIO:
+    """The real stdout, for the report alone. From now on, what the model's Python, C code and subprocesses write to
+    stdout goes to stderr: for good, since C's own buffers are written when the process ends."""
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started this
+        return Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout.flush()
+    kept = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return kept
 
 
 def _checked(setup: Setup, allow: list[str]) -> CheckReport:
@@ -69,27 +99,3 @@ def _checked(setup: Setup, allow: list[str]) -> CheckReport:
         seed=setup.seed,
         allow=allow,
     )
-
-
-def allowed_in(folder: Path) -> list[str]:
-    """Ids waived by ``[tool.modelight] allow = [...]`` in the ``pyproject.toml`` of ``folder`` or the nearest above it.
-
-    Raises:
-        ValueError: the table is there but no list of ids; the message says what to write.
-    """
-    for place in (folder, *folder.parents):
-        file = place / "pyproject.toml"
-        if file.is_file():
-            try:
-                allow = (
-                    tomllib.loads(file.read_text(encoding="utf-8"))
-                    .get("tool", {})
-                    .get("modelight", {})
-                    .get("allow", [])
-                )
-            except tomllib.TOMLDecodeError as error:
-                raise ValueError(f"{file} is no TOML: {error}") from error
-            if not isinstance(allow, list) or not all(isinstance(item, str) for item in allow):
-                raise ValueError(f'{file}: write [tool.modelight] allow = ["ML130"], a list of finding ids.')
-            return allow
-    return []

@@ -1,8 +1,4 @@
-"""``modelight check``: the findings of a model as its own code hands it over, as text and as JSON, without a window.
-
-report = check(model, images)
-assert report.status == 0, report.text()
-"""
+"""``modelight check``: the findings of a model as its own code hands it over, as text and as JSON, without a window."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from torch import nn
 
 from modelight.engine import findings, flag
 from modelight.engine.batches import Inputs
+from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
@@ -62,13 +59,18 @@ class CheckReport:
     def status(self) -> int:
         return FOUND if any(finding.severity in _GRAVE for finding in self.findings) else CLEAN
 
-    def text(self) -> str:
-        """For a person."""
+    def head(self) -> list[str]:
+        """What was checked: which model, in which modes, on which input."""
         modes = "as its own code hands it over" if self.opened else "as it is now"
-        lines = [
-            f"{self.model}: {self.train} modules in train, {self.eval} in eval, {modes}.",
+        return [
+            f"{self.model}: {self.train} {'module' if self.train == 1 else 'modules'} in train, {self.eval} in eval, "
+            f"{modes}.",
             f"Run on {self.input}.",
         ]
+
+    def text(self) -> str:
+        """For a person."""
+        lines = self.head()
         for one in self.checked:
             lines += ["", *_text(one)]
         if self.allowed:
@@ -88,14 +90,12 @@ class CheckReport:
         return f"Findings: {', '.join(said)}." if said else "Nothing remarkable."
 
     def json(self) -> str:
-        """For a program: one object."""
+        """For a program: one object. What was allowed is not in it."""
         return json.dumps(
             {
                 "model": self.model,
                 "modes": {"train": self.train, "eval": self.eval},
-                "input": self.input,
                 "findings": [_json(one) for one in self.checked],
-                "allowed": self.allowed,
             },
             indent=2,
             ensure_ascii=False,
@@ -159,21 +159,26 @@ def check(
         allow: ids of findings that are wanted.
         labels: known class indices, one per sample.
 
+    Tensors that differ in their first dimension, and inputs that are no tensors, are one whole: they are never cut into
+    samples, and nothing that takes several samples is looked for.
+
     Raises:
-        EngineError: the model cannot run on these inputs, for a reason that no finding explains.
+        EngineError: the model cannot run on these inputs, for a reason that no finding explains; or labels that do not
+            fit.
     """
     tensors = {f"[{index}]": value for index, value in enumerate(inputs)} | named
     sized = {name: value for name, value in tensors.items() if isinstance(value, torch.Tensor) and value.dim()}
     counts = {value.shape[0] for value in sized.values()}
     samples = counts.pop() if len(counts) == 1 else 1
-    whole = Inputs(inputs, named, samples, splittable=bool(sized) and not counts, labels=tuple(labels))
+    known = _labels(labels, samples)
+    whole = Inputs(inputs, named, samples, splittable=bool(sized) and not counts, labels=tuple(known))
     info = InputInfo(
         sources=[],
         tensors=[InputTensor(name, tuple(value.shape), str(value.dtype)[6:]) for name, value in sized.items()],
         samples=samples,
         captions=[str(index) for index in range(samples)],
         is_noise=[False] * samples,
-        labels=list(labels) or [None] * samples,
+        labels=known,
         classes=[],
         splittable=whole.splittable,
     )
@@ -188,6 +193,13 @@ def check(
         allow=allow,
         opened=False,
     )
+
+
+def _labels(labels: Sequence[int], samples: int) -> list[int | None]:
+    known: list[int | None] = [int(label) for label in labels]
+    if known and len(known) != samples:
+        raise EngineError(f"There are {len(known)} labels for {samples} samples: give one each.", kind="input")
+    return known or [None] * samples
 
 
 # ------------------------------------------------------------------------------------------------------------ the cure
