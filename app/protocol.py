@@ -692,8 +692,8 @@ class NormEstimate(msgspec.Struct, frozen=True):
     """One normalisation layer's running statistics now, and as these inputs would have them.
 
     Arrays are float64, one value per channel. ``drift_…`` is |mean over the input in eval − running mean| /
-    sqrt(running variance): how far the layer's input in eval lies from what its statistics say, before and after. In eval each
-    layer sees what the layers before it make with running statistics, so that ``drift_after`` need not be 0.
+    sqrt(running variance): how far the layer's input in eval lies from what its statistics say, before and after. In
+    eval each layer sees what the layers before it make with running statistics, so ``drift_after`` need not be 0.
     """
 
     row: int
@@ -1425,7 +1425,7 @@ class Gradients(Event, frozen=True):
 
 
 class ReEstimated(Event, frozen=True):
-    """Reply to :class:`ReEstimate`. Nothing was changed. ``before`` and ``after`` are runs with every module in eval."""
+    """Reply to :class:`ReEstimate`. Nothing was changed. ``before`` and ``after`` are runs with all modules in eval."""
 
     batch: int
     passes: int
