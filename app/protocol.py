@@ -231,6 +231,13 @@ class LoadReport(msgspec.Struct, frozen=True):
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     """(key, shape in the checkpoint, shape in the model)"""
     notes: list[Clause] = []
+    proposed: list[tuple[str, str, str]] = []
+    """(key in the checkpoint, key in the model, why) of tensors whose names differ and that may be the same: why is
+    ``shape`` (it fits nowhere else), ``name`` (the likest of several) or ``order`` (nothing else tells). Not loaded."""
+    aligned: list[tuple[str, str, str]] = []
+    """The same for those that were loaded so, because a person asked for it."""
+    partial: list[str] = []
+    """Keys of other shapes whose overlapping block was loaded, because a person asked for it."""
 
 
 # ---------------------------------------------------------------------------------------------------------------- fram
@@ -883,6 +890,10 @@ class Open(Command, frozen=True):
     """A person agreed to a full unpickle of the checkpoint, which runs its author's code."""
     key: str = ""
     """Which state dict to take, where the file holds several (``ema`` …); empty: the likeliest."""
+    align: bool = False
+    """Load tensors of other names too, as :attr:`LoadReport.proposed` pairs them."""
+    partial: bool = False
+    """Where shapes differ, load the block that both have."""
 
 
 class LoadCheckpoint(Command, frozen=True):
@@ -891,6 +902,8 @@ class LoadCheckpoint(Command, frozen=True):
     path: str
     trust: bool = False
     key: str = ""
+    align: bool = False
+    partial: bool = False
 
 
 class SetInput(Command, frozen=True):

@@ -23,6 +23,10 @@ class Setup:
     """Which state dict of the checkpoint, where it holds several."""
     trust: bool = False
     """A person agreed to a full unpickle of this checkpoint."""
+    align: bool = False
+    """Load tensors of other names as the engine pairs them."""
+    partial: bool = False
+    """Where shapes differ, load the block that both have."""
     sources: list[Source] = field(default_factory=list)
     """Empty: the model's own example input, or noise where it has none."""
     flags: dict[str, bool] = field(default_factory=dict)
