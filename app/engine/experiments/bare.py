@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -54,12 +54,17 @@ class BareRun:
     """Of every bit of every tensor that came out, names, shapes and dtypes included."""
     seconds: list[float] = field(default_factory=list)
     """Of each forward."""
-    random: bool = False
-    """Something drew from a random generator."""
+    drew: frozenset[str] = frozenset()
+    """Names of the random generators that were drawn from, as in :meth:`~modelight.engine.rng.RngState.moved`."""
     moved: frozenset[str] = frozenset()
     """Buffers that were changed, and have been put back."""
     watched: bool = False
     """Writes were watched for, which costs time."""
+
+    @property
+    def random(self) -> bool:
+        """Something drew from a random generator."""
+        return bool(self.drew)
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class Bench:
     batch: int
     should_stop: ShouldStop = never_stop
 
-    def run(self, state: State, seed: int) -> BareRun:
+    def run(self, state: State, seed: int, prepared: Callable[[], object] = lambda: None) -> BareRun:
         """All samples once, the generators seeded with ``seed`` before the first forward.
+
+        ``prepared`` is called between the seeding and the first forward; all that it changes is put back.
 
         Raises:
             Cancelled: ``should_stop`` said so, asked before each forward.
@@ -85,6 +92,7 @@ class Bench:
             found.watched = guard.memory.waits_for_writes
             write(self.rows, state.flags)
             rng.seed(seed)
+            prepared()
             before = rng.RngState.now()
             for batch in self.inputs.batches(self.batch):
                 parts.append(self._forward(batch, state.grad_mode, found, digest))
@@ -96,12 +104,26 @@ class Bench:
         _read_ledger(guard, found)
         return found
 
+    def repeat(self, state: State, seed: int, runs: int) -> list[BareRun]:
+        """``runs`` runs, seeded ``seed``, ``seed`` + 1 …; two where these drew nothing and gave the same bits: the
+        others would too, and are spared.
+
+        Raises:
+            Exception: as :meth:`run`.
+        """
+        found: list[BareRun] = []
+        for run in range(runs):
+            found.append(self.run(state, seed + run))
+            if run == 1 and not any(one.random for one in found) and found[0].digest == found[1].digest:
+                break
+        return found
+
     def _forward(
         self, batch: Batch, mode: GradMode, found: BareRun, digest: hashlib.blake2b
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         if self.should_stop():
             raise Cancelled
-        with _untouched(batch):
+        with untouched(batch):
             output, seconds = _timed(self.model, batch, mode)
             found.seconds.append(seconds)
             with torch.inference_mode(False), torch.no_grad():
@@ -123,7 +145,7 @@ class Bench:
         """
         batch = next(iter(self.inputs.batches(self.batch)))
         saved = SavedTensors(self.model.parameters(), [tensor for _, tensor in fields((batch.args, batch.kwargs))])
-        with leave_no_trace(self.model), _untouched(batch):
+        with leave_no_trace(self.model), untouched(batch):
             write(self.rows, state.flags)
             rng.seed(seed)
             with grad_mode(state.grad_mode), saved:
@@ -143,7 +165,7 @@ class Bench:
             try:
                 with grad_mode(state.grad_mode), probes:
                     for batch in self.inputs.batches(self.batch):
-                        with _untouched(batch):
+                        with untouched(batch):
                             self.model(*batch.args, **batch.kwargs)
             except Cancelled:
                 raise
@@ -168,7 +190,7 @@ class Bench:
 
 
 @contextmanager
-def _untouched(batch: Batch) -> Iterator[None]:
+def untouched(batch: Batch) -> Iterator[None]:
     """Put inputs back that the model writes to."""
     memory = Memory()
     held = [memory.add(tensor) for _, tensor in fields((batch.args, batch.kwargs))]
@@ -188,14 +210,14 @@ def write(rows: Rows, flags: Mapping[str, bool]) -> None:
 
 def _timed(model: nn.Module, batch: Batch, mode: GradMode) -> tuple[Any, float]:
     with grad_mode(mode):
-        _wait(model)
+        wait(model)
         began = time.perf_counter()
         output = model(*batch.args, **batch.kwargs)
-        _wait(model)
+        wait(model)
         return output, time.perf_counter() - began
 
 
-def _wait(model: nn.Module) -> None:
+def wait(model: nn.Module) -> None:
     """Accelerators work on after the call has returned."""
     first = next(model.parameters(), None)
     if first is not None and first.device.type not in ("cpu", "meta"):
@@ -216,5 +238,5 @@ def _update(digest: hashlib.blake2b, name: str, tensor: torch.Tensor) -> None:
 
 def _read_ledger(guard: Guard, found: BareRun) -> None:
     entries = guard.ledger().entries
-    found.random = any(entry.kind == "rng" for entry in entries)
+    found.drew = frozenset(entry.name for entry in entries if entry.kind == "rng")
     found.moved = frozenset(entry.name for entry in entries if entry.kind == "buffer")
