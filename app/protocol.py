@@ -1402,8 +1402,8 @@ class McDropout(Event, frozen=True):
 class Gradients(Event, frozen=True):
     """Reply to :class:`AskGradients`. Nothing of it is left in the model: ``.grad``, buffers and generators are back.
 
-    Runs are made with grad mode enabled whatever the session's is, each from the same state and seed: one observed, one
-    bare with backward, and pairs to measure time.
+    Runs are made with grad mode enabled whatever the session's is: one observed, one bare with backward, and pairs to
+    measure time.
     """
 
     seed: int
@@ -1433,6 +1433,8 @@ class Gradients(Event, frozen=True):
     """Time of forward and backward, over a forward under no_grad."""
     milliseconds: float | None = None
     """Median of the forwards under no_grad."""
+    watched: bool = False
+    """Times include a watch for writes, which a model above 25 million parameters is not run without."""
     problem: Clause | None = None
     """Why there was no backward, where there was none."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -11,12 +12,23 @@ from modelight import protocol
 
 
 class SavedTensors:
-    """Counts the storages that a forward saves for backward, each once, parameters and inputs apart."""
+    """Counts the storages that a forward saves for backward, each once, parameters and inputs apart.
 
-    def __init__(self, parameters: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> None:
+    Args:
+        owner: says, when a tensor is saved, on whose account it goes.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[torch.Tensor],
+        inputs: Iterable[torch.Tensor],
+        owner: Callable[[], Hashable] | None = None,
+    ) -> None:
         self._parameters = {_storage(tensor) for tensor in parameters}
         self._inputs = {_storage(tensor) for tensor in inputs}
         self._sizes: dict[int, int] = {}
+        self._owner = owner
+        self._owners: dict[int, Hashable] = {}
         self._tensors = 0
         self._hooks: torch.autograd.graph.saved_tensors_hooks | None = None
 
@@ -27,6 +39,8 @@ class SavedTensors:
             saved = tensor.detach()
         if saved.layout is torch.strided and not torch._C._functorch.is_functorch_wrapped_tensor(saved):
             self._sizes[_storage(saved)] = saved.untyped_storage().nbytes()
+            if self._owner is not None:
+                self._owners.setdefault(_storage(saved), self._owner())
         return saved
 
     def __enter__(self) -> SavedTensors:
@@ -38,6 +52,14 @@ class SavedTensors:
         if self._hooks is not None:
             self._hooks.__exit__(*error)
             self._hooks = None
+
+    def by_owner(self) -> Counter[Hashable]:
+        """Of :attr:`protocol.Autograd.kept`: bytes per owner, each storage on the account of who saved it first."""
+        found: Counter[Hashable] = Counter()
+        for key, owner in self._owners.items():
+            if key not in self._parameters and key not in self._inputs:
+                found[owner] += self._sizes[key]
+        return found
 
     def result(self) -> protocol.Autograd:
         """A lower bound of the resident memory, to be asked while the output (and so the graph) still lives."""
