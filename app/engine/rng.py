@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,18 @@ from torch import nn
 _ACCELERATORS = ("cuda", "xpu", "mps")
 
 
+SEEDERS: dict[str, Callable[[int], object]] = {
+    "torch": torch.manual_seed,
+    "numpy": lambda value: np.random.seed(value % 2**32),
+    "random": random.seed,
+}
+"""How each global generator is seeded; torch's on every device together."""
+
+
 def seed(value: int) -> None:
     """Seed torch (accelerators included), numpy's global generator and Python's ``random``."""
-    torch.manual_seed(value)
-    np.random.seed(value % 2**32)
-    random.seed(value)
+    for seeder in SEEDERS.values():
+        seeder(value)
 
 
 def _device_states() -> dict[str, list[torch.Tensor]]:
@@ -97,6 +104,11 @@ class OwnedGenerators:
         """Names (module path and attribute) of those that were drawn from since."""
         return [name for name, generator, state in self._saved if not _same(_get_state(generator), state)]
 
+    def seeders(self) -> dict[str, Callable[[int], object]]:
+        """How each is seeded, by name; one that is known under several names once."""
+        distinct = {id(generator): (name, generator) for name, generator, _ in reversed(self._saved)}
+        return {name: _seeder(generator) for name, generator in reversed(distinct.values())}
+
     def restore(self) -> None:
         """Put each back."""
         for _, generator, state in self._saved:
@@ -120,6 +132,18 @@ def _set_state(generator: Any, state: Any) -> None:
         generator.bit_generator.state = state
     else:
         generator.set_state(state)
+
+
+def _seeder(generator: Any) -> Callable[[int], object]:
+    if isinstance(generator, torch.Generator):
+        return generator.manual_seed
+    if isinstance(generator, np.random.Generator):
+        kind = type(generator.bit_generator)
+        return lambda value: _set_state(generator, kind(value).state)
+    if isinstance(generator, np.random.RandomState):
+        return lambda value: generator.seed(value % 2**32)
+    seeder: Callable[[int], object] = generator.seed
+    return seeder
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -110,17 +110,9 @@ def _flip(bench: Bench, plan: Plan, row: int, bases: tuple[Answer | None, ...], 
 
 
 def _answer(bench: Bench, state: State, seed: int, runs: int, reading: Measure) -> Answer | None:
-    """None where the model raises.
-
-    Where two runs drew nothing and gave the same bits, the others would too, and are spared.
-    """
-    found: list[BareRun] = []
+    """None where the model raises."""
     try:
-        for run in range(runs):
-            found.append(bench.run(state, seed + run))
-            if run == 1 and not any(one.random for one in found) and found[0].digest == found[1].digest:
-                break
-        return Answer.of(measure.read(stack(found), reading))
+        return Answer.of(measure.read(stack(bench.repeat(state, seed, runs)), reading))
     except Cancelled:
         raise
     except Exception:

@@ -38,11 +38,18 @@ class Trials:
     """How long the last forward took, guard included."""
 
     def forward(
-        self, batch: Batch, *, seed: int, flags: Flags | None = None, heard: Heard | None = None
+        self,
+        batch: Batch,
+        *,
+        seed: int,
+        flags: Flags | None = None,
+        heard: Heard | None = None,
+        prepared: Callable[[], object] = lambda: None,
     ) -> list[tuple[str, torch.Tensor]]:
         """The tensors that the model returns for ``batch``, by name as in a frame, detached copies on the CPU.
 
-        ``heard`` is called after every call of every module of the tree, in the order in which the calls end.
+        ``heard`` is called after every call of every module of the tree, in the order in which the calls end;
+        ``prepared`` between the seeding and the forward, where all that it changes is put back.
 
         Raises:
             Cancelled: ``should_stop`` said so, at any module.
@@ -56,6 +63,7 @@ class Trials:
         with leave_no_trace(self.model):
             _write(self.rows, flags or {})
             rng.seed(seed)
+            prepared()
             with forward.grad_mode(self.grad_mode), probes:
                 output = self._call(batch, probes)
             named = [(name, tensor.detach().cpu().clone()) for name, tensor in outputs.fields(output)]
