@@ -15,7 +15,7 @@ from modelight.engine import as_python, experiments, findings, heard, modes, run
 from modelight.engine.api import Snapshot, snapshot
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
-from modelight.engine.experiments import matrix
+from modelight.engine.experiments import gradients, matrix
 from modelight.engine.failures import failure
 from modelight.engine.inbox import Inbox
 from modelight.engine.inspect import handlers
@@ -72,8 +72,10 @@ class Server:
             p.AskSame: self._same,
             p.AskFindings: self._findings,
             p.AskCompare: self._compare,
+            p.AskGradients: self._gradients,
             p.Inspect: self._inspect,
             p.InspectTensor: self._inspect_tensor,
+            p.CompareCheckpoints: self._compare_checkpoints,
             p.RestoreCheckpoint: self._restore,
             p.AskPython: self._python,
         }
@@ -148,7 +150,13 @@ class Server:
     def _load_checkpoint(self, command: p.LoadCheckpoint) -> p.Event:
         model, _ = self._opened()
         self._model = checkpoint.reload(
-            model, command.path, progress=self._progress(command), trust=command.trust, key=command.key
+            model,
+            command.path,
+            progress=self._progress(command),
+            trust=command.trust,
+            key=command.key,
+            align=command.align,
+            partial=command.partial,
         )
         self._baseline = None
         return self._describe(command.id)
@@ -278,11 +286,28 @@ class Server:
         )
         return replace(compared, id=command.id)
 
+    def _gradients(self, command: p.AskGradients) -> p.Event:
+        model, rows = self._opened()
+        batches, info = self._fed()
+        return gradients.gradients(
+            model.module,
+            batches,
+            rows,
+            command,
+            info=info,
+            classes=model.classes,
+            should_stop=self._should_stop(command),
+            progress=self._progress(command),
+        )
+
     def _inspect(self, command: p.Inspect) -> p.Event:
         return handlers.handle(command, progress=self._progress(command), should_stop=self._should_stop(command))
 
     def _inspect_tensor(self, command: p.InspectTensor) -> p.Event:
         return handlers.handle_tensor(command, progress=self._progress(command), should_stop=self._should_stop(command))
+
+    def _compare_checkpoints(self, command: p.CompareCheckpoints) -> p.Event:
+        return handlers.handle_pair(command, progress=self._progress(command), should_stop=self._should_stop(command))
 
     def _restore(self, command: p.RestoreCheckpoint) -> p.Event:
         _, rows = self._opened()

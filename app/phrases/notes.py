@@ -45,6 +45,18 @@ PHRASES: dict[str, str] = {
     "flipping": QT_TRANSLATE_NOOP("phrases", "Flipping {module}"),
     "comparing-train": QT_TRANSLATE_NOOP("phrases", "Running in train, grad mode {mode}"),
     "comparing-eval": QT_TRANSLATE_NOOP("phrases", "Running in eval, grad mode {mode}"),
+    "gradients-watching": QT_TRANSLATE_NOOP("phrases", "Watching a forward with gradients on"),
+    "gradients-backward": QT_TRANSLATE_NOOP("phrases", "Running forward and backward"),
+    "gradients-timing": QT_TRANSLATE_NOOP("phrases", "Timing runs with and without gradients"),
+    "scalar-cross-entropy": QT_TRANSLATE_NOOP("phrases", "mean cross-entropy of {samples:count} labels"),
+    "scalar-signs": QT_TRANSLATE_NOOP("phrases", "sum of all outputs, each with a random sign"),
+    "nothing-trainable": QT_TRANSLATE_NOOP(
+        "phrases", "No parameter has requires_grad, so there is nothing to compute gradients for."
+    ),
+    "no-output-requires-grad": QT_TRANSLATE_NOOP(
+        "phrases", "No output requires grad: a loss computed from them cannot be differentiated."
+    ),
+    "backward-raises": QT_TRANSLATE_NOOP("phrases", "Backward raised {error}"),
     "raises": QT_TRANSLATE_NOOP("phrases", "{error}"),
     "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
     "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
@@ -80,6 +92,38 @@ PHRASES: dict[str, str] = {
     ),
     "prefix-added": QT_TRANSLATE_NOOP(
         "phrases", "The checkpoint holds a part of the model: its keys were put under {prefix}"
+    ),
+    "alignment-proposed": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{count:count} tensors of other names may be the model's: {theirs} → {ours} … ({shape:count} fit nowhere else, "
+        "{name:count} have the likest name, {order:count} by order alone). They are loaded so only if you ask for it.",
+    ),
+    "aligned-beyond-names": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{count:count} tensors of other names were loaded as aligned: {theirs} → {ours} … ({shape:count} fit nowhere "
+        "else, {name:count} have the likest name, {order:count} by order alone).",
+    ),
+    "checkpoint-other-names": QT_TRANSLATE_NOOP(
+        "phrases",
+        "No name in {file} is one of {model}'s. By their shapes {count:count} tensors may be among the model's "
+        "{of:count}: {theirs} → {ours} … ({shape:count} fit nowhere else, {name:count} have the likest name, "
+        "{order:count} by order alone). Load them so if it is the same network.",
+    ),
+    "partial-offered": QT_TRANSLATE_NOOP(
+        "phrases", "Of the {count:count} tensors of another shape, the block that both have can be loaded."
+    ),
+    "loaded-in-part": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{count:count} tensors of another shape were loaded in part ({first} …): {elements:count} of their {of:count} "
+        "values are the checkpoint's, the others those that the model was built with.",
+    ),
+    "arguments-known": QT_TRANSLATE_NOOP("phrases", "{error} {file} says {taken} (under {key}): open {spec}"),
+    "arguments-partly-known": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{error} {file} says {taken} (under {key}); it does not say {lacking}: write these too, after {spec}",
+    ),
+    "arguments-differ": QT_TRANSLATE_NOOP(
+        "phrases", "{file} was made with {taken} (under {key}): {spec} would have its shapes."
     ),
     "wrapper-names-passed-over": QT_TRANSLATE_NOOP(
         "phrases", "Names of wrappers inside the paths (such as _orig_mod) were passed over."
