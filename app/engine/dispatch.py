@@ -7,6 +7,7 @@ are opened, so that the draw inside is seen.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -60,6 +61,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, masks: MaskRecorder, memory: Memory, on_norm: NormListener) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        _spare_the_compiler()
         self._masks = masks
         self._memory = memory if memory.waits_for_writes else None
         self._on_norm = on_norm
@@ -176,3 +178,19 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if _value(func, "training", args, kwargs):
             self._on_norm(result[1], result[2])
         return result
+
+
+def _spare_the_compiler() -> None:
+    """Keep torch from importing its compiler at the first operator that is watched.
+
+    Torch hides ``__torch_dispatch__`` from the compiler (``torch._disable_dynamo``), and imports it for that: two
+    seconds and 800 modules in the middle of the model's first forward. The wrapper looks for what it should call under
+    ``__dynamo_disable``; where nobody has imported the compiler there is nothing to hide from.
+    """
+    wrapped = getattr(Watch.__torch_dispatch__, "__wrapped__", None)
+    if wrapped is None:
+        return
+    if "torch._dynamo" not in sys.modules:
+        wrapped.__dynamo_disable = wrapped
+    elif getattr(wrapped, "__dynamo_disable", None) is wrapped:
+        del wrapped.__dynamo_disable

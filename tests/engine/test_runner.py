@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +284,24 @@ def test_progress_is_told_per_repeat() -> None:
     told: list[float | None] = []
     run(dropping(), torch.randn(4, 6), repeats=4, progress=lambda what, fraction: told.append(fraction))
     assert told == [0, 0.25, 0.5, 0.75]
+
+
+def test_the_first_observed_forward_imports_no_compiler() -> None:
+    """Torch would import ``torch._dynamo`` at the first watched operator: two seconds that pass for the model's own."""
+    code = (
+        "import sys, torch; from modelight.engine.observe import observe;"
+        "observe(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout()), torch.ones(2, 3));"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_where_the_compiler_is_imported_watching_stays_hidden_from_it() -> None:
+    code = (
+        "import torch, torch._dynamo; from modelight.engine.dispatch import Watch;"
+        "from modelight.engine.observe import observe;"
+        "observe(torch.nn.Linear(3, 3), torch.ones(2, 3));"
+        "raw = Watch.__torch_dispatch__.__wrapped__;"
+        "raise SystemExit(getattr(raw, '__dynamo_disable', raw) is raw)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
