@@ -45,6 +45,11 @@ Host = Annotated[str, typer.Option("--host", help="user@machine: run the model p
 Ssh = Annotated[str, typer.Option("--ssh", help="Command that reaches the host, with options of its own.")]
 Key = Annotated[str, typer.Option("--key", help="Which state dict of the checkpoint, where it holds several.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Allow a full unpickle, which runs code of the file's author.")]
+Align = Annotated[
+    bool,
+    typer.Option("--align", help="Load tensors of other names too, paired by shapes, likeness of names and order."),
+]
+Partial = Annotated[bool, typer.Option("--partial", help="Of tensors of another shape, load the block that both have.")]
 PageName = Annotated[
     Literal["output", "dropout", "statistics", "layers", "compare", "console"],
     typer.Option("--page", help="Page to show."),
@@ -85,6 +90,8 @@ def open_(
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
     key: Key = "",
+    align: Align = False,
+    partial: Partial = False,
     python: Python = "",
     host: Host = "",
     ssh: Ssh = "ssh",
@@ -95,7 +102,7 @@ def open_(
 
     images = _images(image_size, image_mean, image_std, image_channels)
     setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
-    setup.key = key
+    setup.key, setup.align, setup.partial = key, align, partial
     if host:
         setup.directory = ""  # of the other machine, where its shell begins
     raise typer.Exit(run_window(setup, engine_command(python, host, ssh)))
@@ -130,6 +137,8 @@ def check(
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
     key: Key = "",
+    align: Align = False,
+    partial: Partial = False,
     trust: Trust = False,
 ) -> None:
     """Look for what is remarkable, without a window. Exit status 0: clean, 1: findings, 2: could not look."""
@@ -138,6 +147,7 @@ def check(
     images = _images(image_size, image_mean, image_std, image_channels)
     setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
     setup.key, setup.trust = key, trust
+    setup.align, setup.partial = align, partial
     raise typer.Exit(check_command(setup, allow or [], json))
 
 
@@ -181,6 +191,8 @@ def shot(
     image_std: ImageStd = "1",
     image_channels: Channels = 3,
     key: Key = "",
+    align: Align = False,
+    partial: Partial = False,
     python: Python = "",
     host: Host = "",
     ssh: Ssh = "ssh",
@@ -192,6 +204,7 @@ def shot(
     images = _images(image_size, image_mean, image_std, image_channels)
     setup = _setup(model, checkpoint, input, batch, seed, grad, device, images)
     setup.selection, setup.key = select, key
+    setup.align, setup.partial = align, partial
     if host:
         setup.directory = ""
     command = engine_command(python, host, ssh)

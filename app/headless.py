@@ -82,6 +82,8 @@ def _checked(setup: Setup, allow: list[str]) -> CheckReport:
         seed=setup.build_seed,
         trust=setup.trust,
         key=setup.key,
+        align=setup.align,
+        partial=setup.partial,
     )
     model = opening.open_model(command)
     if setup.sources or model.example is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from modelight.offers import Offer, of_problem, of_report
 from modelight.phrases import phrase
 from modelight.problems import Problem
 from modelight.protocol import InputInfo, LoadReport, Opened
@@ -28,6 +29,9 @@ class Messages(QWidget):
         super().__init__(parent)
         self._session, self._settings = session, settings
         self._consent: Consent | None = None
+        self._offers: dict[str, Offer] = {}
+        self._loaded: tuple[str, str, list[tuple[str, str]]] = ("", "", [])
+        """What was said of the checkpoint: sentence, details, buttons. Words on the input must not hide it."""
         self.trouble = Banner()
         self.notes = Banner()
         self.notes.setObjectName("notice")
@@ -61,7 +65,9 @@ class Messages(QWidget):
         self.notes.show_message("notice", text, details)
 
     def _on_problem(self, problem: Problem) -> None:
-        buttons = [("restart", self.tr("Restart"))] if problem.fatal else []
+        buttons = (
+            [("restart", self.tr("Restart"))] if problem.fatal else self._offer(of_problem(self._session, problem))
+        )
         self.trouble.show_message("problem", problem.sentence, problem.details, buttons, not problem.fatal)
 
     def _on_button(self, name: str) -> None:
@@ -76,6 +82,15 @@ class Messages(QWidget):
         elif name == "consent" and self._consent is not None:
             self._settings.trust(self._consent.sha256)
             self._consent.agree()
+        elif (offer := self._offers.get(name)) is not None:
+            self.notes.clear()
+            self._loaded = ("", "", [])
+            offer.take()
+
+    def _offer(self, offers: list[Offer]) -> list[tuple[str, str]]:
+        """Buttons for what can be done about the checkpoint."""
+        self._offers = {offer.name: offer for offer in offers}
+        return [(offer.name, offer.text) for offer in offers]
 
     def _on_consent(self, consent: Consent) -> None:
         self._consent = consent
@@ -93,15 +108,18 @@ class Messages(QWidget):
         self._on_progress(self.tr("Starting the model process for {spec}").format(spec=spec), None)
 
     def _on_opened(self, opened: Opened) -> None:
+        self._loaded = ("", "", [])
         if opened.report is not None:
             text, details = report_words(opened.report)
+            self._loaded = (text, details, self._offer(of_report(self._session, opened.report)))
             if text:
-                self.notice(text, details)
+                self.notes.show_message("notice", text, details, buttons=self._loaded[2])
 
     def _on_input(self, info: InputInfo | None) -> None:
         words = [phrase(note) for note in info.notes] if info is not None else []
         if words:
-            self.notice(" ".join(words))
+            text, details, buttons = self._loaded
+            self.notes.show_message("notice", " ".join([text, *words]).strip(), details, buttons=buttons)
 
     def _on_progress(self, text: str, fraction: float | None) -> None:
         self._said = (text, fraction)
@@ -131,7 +149,10 @@ def report_words(report: LoadReport) -> tuple[str, str]:
     parts = [
         _part(report.missing, "{n} keys of the model are missing in the checkpoint"),
         _part(report.unexpected, "{n} keys of the checkpoint are unknown to the model"),
-        _part([name for name, _, _ in report.mismatched], "{n} have another shape and were not loaded"),
+        _part(
+            [name for name, _, _ in report.mismatched if name not in report.partial],
+            "{n} have another shape and were not loaded",
+        ),
     ]
     notes = [phrase(note) for note in report.notes]
     said = [part for part in parts if part]
@@ -154,8 +175,23 @@ def _details(report: LoadReport) -> str:
         lines.append(f"prefix taken off: {report.prefix}")
     lines += [f"missing: {name}" for name in report.missing]
     lines += [f"unexpected: {name}" for name in report.unexpected]
-    lines += [
-        f"other shape: {name}: {shape(there)} in the checkpoint, {shape(here)} in the model"
-        for name, there, here in report.mismatched
-    ]
+    lines += _by_layer(report)
+    lines += [f"may be the same: {theirs} → {ours} ({WHY[why]})" for theirs, ours, why in report.proposed]
+    lines += [f"loaded as aligned: {theirs} → {ours} ({WHY[why]})" for theirs, ours, why in report.aligned]
     return "\n".join(lines)
+
+
+WHY = {"shape": "fits nowhere else", "name": "likest name", "order": "by order alone"}
+
+
+def _by_layer(report: LoadReport) -> list[str]:
+    """Tensors of other shapes, under the layer that they belong to."""
+    layers: dict[str, list[str]] = {}
+    for name, there, here in report.mismatched:
+        layer, _, last = name.rpartition(".")
+        done = "the overlap was loaded" if name in report.partial else "not loaded"
+        words = f"    {last}: {shape(there)} in the checkpoint, {shape(here)} in the model; {done}"
+        layers.setdefault(layer, []).append(words)
+    return [
+        line for layer, lines in layers.items() for line in (f"other shapes in {layer or 'the model itself'}:", *lines)
+    ]

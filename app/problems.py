@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication
 
 from modelight.phrases import phrase
-from modelight.protocol import Failure
+from modelight.protocol import Clause, Failure
 
 
 def _tr(text: str) -> str:
@@ -24,11 +24,13 @@ class Problem:
     module: str | None = None
     fatal: bool = False
     """The model process is gone; *Restart* is what helps."""
+    clause: Clause | None = None
+    """What the engine said, where it had a sentence of its own: its figures tell what could be done."""
 
 
 def problem_of(failure: Failure) -> Problem:
     """The problem that a failure tells of."""
-    return Problem(_sentence(failure), failure.traceback, failure.kind, failure.module)
+    return Problem(_sentence(failure), failure.traceback, failure.kind, failure.module, clause=failure.clause)
 
 
 def _sentence(failure: Failure) -> str:

@@ -108,10 +108,11 @@ class Session(QObject):
     def open(self, setup: Setup) -> None:
         """Open a model as ``setup`` says; flags, parameters and input of the setup are put back once it is there."""
         self.cycle.stop()
+        if self.setup is None or self.setup.spec != setup.spec:
+            self.undo.clear()  # of the same model, come back after a crash, every step can still be undone
         self.setup = setup
         self._waiting.clear()
         self.opening.emit(setup.spec)
-        self.undo.clear()
         if self._used:
             self._client.close()  # Another model gets a process of its own: imports of the last cannot leak into it.
         self._used = True
@@ -127,6 +128,8 @@ class Session(QObject):
                 seed=setup.build_seed,
                 trust=setup.trust,
                 key=setup.key,
+                align=setup.align,
+                partial=setup.partial,
             ),
             self._on_opened,
             lambda failure: self._needs_consent(failure, lambda: self.open(replace(setup, trust=True))),
@@ -139,21 +142,26 @@ class Session(QObject):
             self.open(replace(self.setup))
             self._resume = (lambda: self.cycle.set_live(True)) if live else self.cycle.begin
 
-    def load_checkpoint(self, path: str, trust: bool = False, key: str = "") -> None:
-        """Load another checkpoint into the open model; modes and input stay."""
+    def load_checkpoint(
+        self, path: str, trust: bool = False, key: str = "", *, align: bool = False, partial: bool = False
+    ) -> None:
+        """Load another checkpoint into the open model; modes and input stay. See :class:`protocol.LoadCheckpoint`."""
         if self.setup is None or self.model is None:
             return
         self.cycle.interrupt()
 
         def loaded(event: p.Event) -> None:
             assert self.setup is not None
-            self.setup = replace(self.setup, checkpoint=path, trust=trust, key=key)
+            chosen = {"trust": trust, "key": key, "align": align, "partial": partial}
+            self.setup = replace(self.setup, checkpoint=path, **chosen)  # type: ignore[arg-type]
             self._on_opened(event)
 
         self.ask(
-            p.LoadCheckpoint(id=self.new_id(), path=path, trust=trust, key=key),
+            p.LoadCheckpoint(id=self.new_id(), path=path, trust=trust, key=key, align=align, partial=partial),
             loaded,
-            lambda failure: self._needs_consent(failure, lambda: self.load_checkpoint(path, True, key)),
+            lambda failure: self._needs_consent(
+                failure, lambda: self.load_checkpoint(path, True, key, align=align, partial=partial)
+            ),
         )
 
     def reload(self) -> None:
@@ -264,7 +272,7 @@ class Session(QObject):
     def _remember(self, event: p.Changed, text: str) -> None:
         if event.asked and self.model is not None:
             now = {self.model.rows[state.index].path: state.training for state in event.states}
-            after = {path: now[path] for path in event.asked if now.get(path) is not None}
+            after = {path: flag for path in event.asked if (flag := now.get(path)) is not None}
             self.undo.push(Change(text, event.asked, after, self._write_flags))
         if event.parameters:
             after_parameters = {name: not value for name, value in event.parameters.items()}

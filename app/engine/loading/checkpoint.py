@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from modelight.engine.errors import ReportProgress, no_progress
-from modelight.engine.loading import formats, matching, report, unwrap
+from modelight.engine.loading import alignment, blending, formats, matching, report, unwrap
 from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
 from modelight.engine.loading.paths import located
@@ -84,10 +84,16 @@ def load_into(
     progress: ReportProgress = no_progress,
     trust: bool = False,
     key: str = "",
+    align: bool = False,
+    partial: bool = False,
 ) -> LoadReport:
     """Load a checkpoint into a model, as far as names and shapes agree, and report what did not.
 
-    Tensors of another shape are not loaded. Training flags are not touched.
+    Training flags are not touched.
+
+    Args:
+        align: load tensors of other names too, as :func:`alignment.propose` pairs them; otherwise they are only told.
+        partial: of tensors of another shape, load the block that both have; otherwise they are left as they were.
 
     Raises:
         EngineError: as :func:`read`; also kind ``checkpoint`` where nothing at all fits (the model is then as it was)
@@ -96,7 +102,7 @@ def load_into(
     progress(Clause("reading-checkpoint", {"file": Path(path).name}), None)
     checkpoint = read(path, trust=trust, key=key)
     progress(Clause("loading-checkpoint", {"file": Path(path).name}), None)
-    return load(module, checkpoint)
+    return load(module, checkpoint, align=align, partial=partial)
 
 
 def reload(
@@ -106,9 +112,11 @@ def reload(
     progress: ReportProgress = no_progress,
     trust: bool = False,
     key: str = "",
+    align: bool = False,
+    partial: bool = False,
 ) -> OpenModel:
     """Load another checkpoint into an open model; raises as :func:`load_into`."""
-    loaded = load_into(open_model.module, path, progress=progress, trust=trust, key=key)
+    loaded = load_into(open_model.module, path, progress=progress, trust=trust, key=key, align=align, partial=partial)
     return replace(open_model, report=loaded, checkpoint_buffers=copy_buffers(open_model.module))
 
 
@@ -118,54 +126,70 @@ def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: buffer.detach().clone() for name, buffer in named if not is_lazy(buffer)}
 
 
-def load(module: nn.Module, checkpoint: Checkpoint) -> LoadReport:
+def load(module: nn.Module, checkpoint: Checkpoint, *, align: bool = False, partial: bool = False) -> LoadReport:
     """The same for a checkpoint that has been read."""
     own = dict(module.state_dict(keep_vars=True))
-    alignment = matching.align(checkpoint.tensors, own)
-    wanted = {
-        theirs: ours for theirs, ours in alignment.keys.items() if matching.fits(checkpoint.tensors[theirs], own[ours])
-    }
-    if not wanted and own:
-        raise refuse(report.nothing_fits(module, checkpoint, own, alignment))
-    missing, unexpected = _load(module, checkpoint, alignment, wanted, own)
+    named = matching.align(checkpoint.tensors, own)
+    pairs = _pairs(checkpoint, own, named)
+    met = replace(named, keys=named.keys | {pair.theirs: pair.ours for pair in pairs}) if align else named
+    wanted = {theirs: ours for theirs, ours in met.keys.items() if matching.fits(checkpoint.tensors[theirs], own[ours])}
+    blocks = blending.blocks(checkpoint.tensors, own, met.keys, set(wanted)) if partial else {}
+    if not wanted and not blocks and own:
+        raise report.nothing_fits(module, checkpoint, own, met, [] if align else pairs)
+    missing, unexpected = _load(module, checkpoint, met, wanted, own, blocks)
     mismatched = [
         (ours, report.shape(checkpoint.tensors[theirs]), report.shape(own[ours]))
-        for theirs, ours in alignment.keys.items()
+        for theirs, ours in met.keys.items()
         if theirs not in wanted
     ]
     loaded = set(wanted.values())
     kept = {name for name, _, _ in mismatched}
     tied = _tied(own, loaded, missing)
     absent = [name for name in own if (name in missing or _is_lost_counter(name, loaded)) and name not in kept | tied]
+    listed = [(pair.theirs, pair.ours, pair.why) for pair in pairs if pair.ours not in tied]
     return LoadReport(
         path=checkpoint.path,
         format=checkpoint.format,
         wrapper=checkpoint.wrapper,
-        prefix=alignment.removed,
+        prefix=met.removed,
         loaded=len(loaded),
         missing=absent,
         unexpected=unexpected,
         mismatched=mismatched,
-        notes=report.notes(checkpoint, alignment, own, wanted, absent, tied),
+        notes=report.notes(checkpoint, met, own, wanted, absent, tied)
+        + report.beyond_names(pairs, align, [name for name, _, _ in mismatched], list(blocks.values())),
+        proposed=[] if align else listed,
+        aligned=listed if align else [],
+        partial=[block.key for block in blocks.values()],
     )
+
+
+def _pairs(checkpoint: Checkpoint, own: Mapping[str, Any], named: Alignment) -> list[alignment.Pair]:
+    """What might be which, of the tensors that names leave over; tied ones have got theirs under another name."""
+    met = set(named.keys.values())
+    filled = {id(own[ours]) for ours in met if isinstance(own[ours], torch.Tensor)}
+    open_places = {name: value for name, value in own.items() if name in met or id(value) not in filled}
+    return alignment.propose(checkpoint.tensors, open_places, named.keys)
 
 
 def _load(
     module: nn.Module,
     checkpoint: Checkpoint,
-    alignment: Alignment,
+    met: Alignment,
     wanted: Mapping[str, str],
     own: Mapping[str, Any],
+    blocks: Mapping[str, blending.Block],
 ) -> tuple[set[str], list[str]]:
     """Load what fits; returns the model's keys that got nothing and the checkpoint's keys that went nowhere."""
     # Keys that meet none of the model's are handed over too: load hooks rename old ones (weight_norm's weight_g).
-    strays = {theirs: _stray(theirs, alignment) for theirs in checkpoint.tensors if theirs not in alignment.keys}
+    strays = {theirs: _stray(theirs, met) for theirs in checkpoint.tensors if theirs not in met.keys}
     named = dict(wanted) | strays
     state = OrderedDict(
         (ours, _dequantised(checkpoint.tensors[theirs], own.get(ours))) for theirs, ours in named.items()
     )
+    state.update((block.key, block.value) for block in blocks.values())
     if checkpoint.versions is not None:
-        state._metadata = _renamed_versions(checkpoint.versions, alignment)  # type: ignore[attr-defined]
+        state._metadata = _renamed_versions(checkpoint.versions, met)  # type: ignore[attr-defined]
     try:
         result = module.load_state_dict(state, strict=False)
     except Exception as error:
@@ -181,16 +205,16 @@ def _dequantised(theirs: Any, ours: Any) -> Any:
     return theirs.dequantize() if both and theirs.is_quantized and not ours.is_quantized else theirs
 
 
-def _stray(key: str, alignment: Alignment) -> str:
-    if alignment.removed:
-        return key[len(alignment.removed) :] if key.startswith(alignment.removed) else f" {key}"
-    return alignment.added + key
+def _stray(key: str, met: Alignment) -> str:
+    if met.removed:
+        return key[len(met.removed) :] if key.startswith(met.removed) else f" {key}"
+    return met.added + key
 
 
-def _renamed_versions(versions: Mapping[str, Any], alignment: Alignment) -> dict[str, Any]:
-    removed = alignment.removed
+def _renamed_versions(versions: Mapping[str, Any], met: Alignment) -> dict[str, Any]:
+    removed = met.removed
     if not removed:
-        added = alignment.added
+        added = met.added
         return {(added + path if path else added.rstrip(".")): entry for path, entry in versions.items()}
     renamed = {path[len(removed) :]: entry for path, entry in versions.items() if path.startswith(removed)}
     return renamed | {"": versions.get(removed.rstrip("."), {})}

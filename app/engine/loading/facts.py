@@ -29,13 +29,14 @@ def facts(content: Any) -> dict[str, str]:
 
 
 def _walk(content: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    arguments = [(name, _mapping(content[name])) for name in ARGUMENTS if name in content]
+    arguments = [(name, mapping_of(content[name])) for name in ARGUMENTS if name in content]
     yield from _simple("", content)
     for name, values in arguments:
         yield from _simple(f"{name}.", values)
 
 
-def _mapping(value: Any) -> Mapping[Any, Any]:
+def mapping_of(value: Any) -> Mapping[Any, Any]:
+    """What a dict, or an object read as a stand-in, holds by name; empty for anything else."""
     held = value.state if isinstance(value, StandIn) else value
     held = held if isinstance(held, Mapping) else getattr(value, "__dict__", {})
     return held if isinstance(held, Mapping) else {}

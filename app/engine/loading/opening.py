@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from msgspec import structs
 from torch import nn
 
 from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.loading import checkpoint, inputs, signatures, sources, spec, trial, whole
+from modelight.engine.loading import arguments, checkpoint, inputs, signatures, sources, spec, trial, whole
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
@@ -56,12 +57,13 @@ def open_model(
     """
     device = _device(command.device)
     rng.seed(command.seed)
-    module, source, name = _construct(command, progress, should_stop)
+    module, resolved, name = _construct(command, progress, should_stop)
+    source = resolved.source if resolved is not None else None
     _check(should_stop)
     path = _checkpoint_path(command, source)
     report = None
     if path is not None:
-        report = checkpoint.load_into(module, path, progress=progress, trust=command.trust, key=command.key)
+        report = _filled(module, path, resolved, command, progress)
     _check(should_stop)
     model = OpenModel(
         module=_move(module, device),
@@ -78,8 +80,8 @@ def open_model(
 
 def _construct(
     command: Open, progress: ReportProgress, should_stop: ShouldStop
-) -> tuple[nn.Module, ModuleType | None, str]:
-    """(the module, what it was built by, its short name)"""
+) -> tuple[nn.Module, Resolved | None, str]:
+    """(the module, what it was built by if not read whole, its short name)"""
     path = whole.find(command.spec, command.directory)
     if path is not None:
         progress(Clause("reading-checkpoint", {"file": path.name}), None)
@@ -90,7 +92,34 @@ def _construct(
     _check(should_stop)
     progress(Clause("building", {"what": parsed.attribute}), None)
     rng.seed(command.seed)
-    return build(resolved), resolved.source, parsed.name
+    try:
+        return build(resolved), resolved, parsed.name
+    except EngineError as error:
+        path = _checkpoint_path(command, resolved.source)
+        raise arguments.explain(error, resolved, path, command.directory) from error.__cause__
+
+
+def _filled(
+    module: nn.Module, path: str, resolved: Resolved | None, command: Open, progress: ReportProgress
+) -> LoadReport:
+    """Load the checkpoint; where shapes differ, say which arguments it was made with."""
+    try:
+        report = checkpoint.load_into(
+            module,
+            path,
+            progress=progress,
+            trust=command.trust,
+            key=command.key,
+            align=command.align,
+            partial=command.partial,
+        )
+    except EngineError as error:
+        if resolved is None or error.clause is not None:
+            raise
+        raise arguments.explain(error, resolved, path) from error.__cause__
+    if resolved is None or not report.mismatched:
+        return report
+    return structs.replace(report, notes=report.notes + arguments.notes(resolved, path))
 
 
 def build(resolved: Resolved) -> nn.Module:

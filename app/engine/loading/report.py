@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,13 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from modelight.engine.errors import EngineError
+from modelight.engine.loading import alignment
+from modelight.engine.loading.alignment import Pair
+from modelight.engine.loading.blending import Block
 from modelight.engine.loading.matching import Alignment
-from modelight.protocol import Clause
+from modelight.engine.loading.torchfiles import refuse
+from modelight.protocol import Clause, Value
 
 if TYPE_CHECKING:
     from modelight.engine.loading.checkpoint import Checkpoint
@@ -23,7 +28,7 @@ _NAMED = 4
 
 def notes(
     checkpoint: Checkpoint,
-    alignment: Alignment,
+    met: Alignment,
     own: Mapping[str, Any],
     wanted: Mapping[str, str],
     absent: list[str],
@@ -42,12 +47,12 @@ def notes(
         said.append(Clause("counters-missing", {"count": len(counters)}))
     if tied:
         said.append(Clause("weights-tied", {"names": [*sorted(tied)[:_NAMED]], "count": len(tied)}))
-    if alignment.added:
-        said.append(Clause("prefix-added", {"prefix": alignment.added}))
-    if alignment.wrappers:
+    if met.added:
+        said.append(Clause("prefix-added", {"prefix": met.added}))
+    if met.wrappers:
         said.append(Clause("wrapper-names-passed-over", {}))
-    if alignment.rivals:
-        said.append(Clause("prefix-rivals", {"taken": alignment.removed, "others": list(alignment.rivals)}))
+    if met.rivals:
+        said.append(Clause("prefix-rivals", {"taken": met.removed, "others": list(met.rivals)}))
     if checkpoint.others:
         taken = checkpoint.wrapper or Path(checkpoint.path).name
         said.append(Clause("other-state-dicts", {"taken": taken, "others": list(checkpoint.others)}))
@@ -80,11 +85,45 @@ def shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, torch.Tensor) and not is_lazy(value) else ()
 
 
-def nothing_fits(module: nn.Module, checkpoint: Checkpoint, own: Mapping[str, Any], alignment: Alignment) -> str:
-    """The sentence for a checkpoint of another model, or of one with other arguments."""
+def beyond_names(pairs: Sequence[Pair], align: bool, mismatched: list[str], blocks: Sequence[Block]) -> list[Clause]:
+    """What names and shapes alone did not place: proposed, or loaded because a person asked for it."""
+    said = []
+    if pairs:
+        said.append(Clause("aligned-beyond-names" if align else "alignment-proposed", _figures(pairs)))
+    if blocks:
+        first, elements = blocks[0].key, sum(block.elements for block in blocks)
+        of = sum(block.value.numel() for block in blocks)
+        said.append(Clause("loaded-in-part", {"count": len(blocks), "first": first, "elements": elements, "of": of}))
+    elif mismatched:
+        said.append(Clause("partial-offered", {"count": len(mismatched)}))
+    return said
+
+
+def _figures(pairs: Sequence[Pair]) -> dict[str, Value]:
+    first = pairs[0]
+    return {"count": len(pairs), "theirs": first.theirs, "ours": first.ours, **alignment.counts(pairs)}
+
+
+def nothing_fits(
+    module: nn.Module, checkpoint: Checkpoint, own: Mapping[str, Any], met: Alignment, pairs: Sequence[Pair]
+) -> EngineError:
+    """The refusal of a checkpoint of another model, or of one with other names or arguments."""
     file, name = Path(checkpoint.path).name, type(module).__name__
-    if alignment.keys:
-        theirs, ours = next(iter(alignment.keys.items()))
+    if pairs:
+        values = {"file": file, "path": checkpoint.path, "model": name, "of": len(own), **_figures(pairs)}
+        clause = Clause("checkpoint-other-names", values)
+        return EngineError(
+            f"No name in {file} is one of {name}'s, but {len(pairs)} of its tensors have the shapes of the model's: "
+            f"{pairs[0].theirs} may be {pairs[0].ours}. Ask for them to be aligned (--align) to load them so.",
+            kind="checkpoint",
+            clause=clause,
+        )
+    return refuse(_nothing_fits(file, name, checkpoint, own, met))
+
+
+def _nothing_fits(file: str, name: str, checkpoint: Checkpoint, own: Mapping[str, Any], met: Alignment) -> str:
+    if met.keys:
+        theirs, ours = next(iter(met.keys.items()))
         return (
             f"No tensor of {file} has the shape that {name} needs: {ours} is {shape(checkpoint.tensors[theirs])} "
             f"there and {shape(own[ours])} in the model. Check the arguments of the constructor."
