@@ -130,6 +130,7 @@ PHRASES: dict[str, str] = {
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
     ),
     "ML120.many.unseen": QT_TRANSLATE_NOOP("phrases", "The first is {first}; their masks are not seen here."),
+    "ML120.chosen": QT_TRANSLATE_NOOP("phrases", "All else is in eval, as for MC dropout."),
     "ML120.solved": QT_TRANSLATE_NOOP("phrases", "These dropouts are off"),
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),
     "ML121.body": QT_TRANSLATE_NOOP(
@@ -182,6 +183,12 @@ PHRASES: dict[str, str] = {
     "ML130.off.one": QT_TRANSLATE_NOOP(
         "phrases", "{grad_mode} stops neither dropout nor batch statistics: 1 module acts as in training."
     ),
+    "ML131.title": QT_TRANSLATE_NOOP("phrases", "Gradients all the same"),
+    "ML131.body": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The run was made under {grad_mode}, yet what {module} returns carries a graph. Code inside turns gradients on "
+        "again, or works in a thread of its own: grad mode is per thread, and begins there as on.",
+    ),
     # --- structure
     "ML140.title": QT_TRANSLATE_NOOP("phrases", "Modules that nothing reaches"),
     "ML140.body": QT_TRANSLATE_NOOP(
@@ -206,6 +213,20 @@ PHRASES: dict[str, str] = {
         "The model is in eval, yet {count:count} layers below {module} are in train, {first} first of all. {type} has "
         "a train() of its own ({source:place}).",
     ),
+    "ML143.title": QT_TRANSLATE_NOOP("phrases", "A run leaves {modules:count} modules in another mode"),
+    "ML143.title.one": QT_TRANSLATE_NOOP("phrases", "A run leaves 1 module in another mode"),
+    "ML143.many": QT_TRANSLATE_NOOP(
+        "phrases",
+        "After one run {modules:count} modules are no longer in the mode they were in, {first} first of all (it was "
+        "in {was}).",
+    ),
+    "ML143.one": QT_TRANSLATE_NOOP(
+        "phrases", "After one run {first} is no longer in the mode it was in, which was {was}."
+    ),
+    "ML143.why": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The model’s own code sets modes as it runs. The flags were put back here; your script does not do that.",
+    ),
     # --- company
     "ML150.solved": QT_TRANSLATE_NOOP("phrases", "Batch-mates no longer change the answer"),
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
@@ -224,6 +245,13 @@ PHRASES: dict[str, str] = {
     "ML160.body": QT_TRANSLATE_NOOP(
         "phrases", "Outputs made under inference_mode raise in backward. Use no_grad where they return to training."
     ),
+    "ML160.title.held": QT_TRANSLATE_NOOP("phrases", "Weights are inference tensors"),
+    "ML160.held": QT_TRANSLATE_NOOP(
+        "phrases",
+        "{tensors:count} parameters and buffers were made under inference_mode ({names}): they cannot be trained, and "
+        "not be written to outside it. Build or load the model outside inference_mode.",
+    ),
+    "ML160.raised": QT_TRANSLATE_NOOP("phrases", "With gradients on, the forward itself raises."),
     "ML170.title": QT_TRANSLATE_NOOP("phrases", "One value per channel is not enough in train"),
     "ML170.body": QT_TRANSLATE_NOOP(
         "phrases",

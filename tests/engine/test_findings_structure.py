@@ -11,7 +11,7 @@ from torch import nn
 
 from modelight.engine import findings
 from modelight.engine.errors import Cancelled
-from modelight.engine.findings import structure
+from modelight.engine.findings import design
 from modelight.engine.rows import Rows
 from modelight.phrases import findings as words
 from modelight.protocol import AskFindings, Clause
@@ -135,7 +135,7 @@ class Passes(nn.Linear):
 
 @pytest.mark.parametrize(("kind", "found_"), [(Trainer, True), (Stubborn, True), (Careful, False), (Passes, False)])
 def test_a_train_of_its_own_is_read_and_not_called(kind: type[nn.Module], found_: bool) -> None:
-    assert structure.keeps_mode(kind) is found_
+    assert design.keeps_mode(kind) is found_
 
 
 def test_a_train_that_starts_a_training_run_is_never_called() -> None:

@@ -37,11 +37,13 @@ RULES: tuple[Rule, ...] = (
     Rule("ML123", "random-in-eval", randomness.random_in_eval),
     Rule("ML124", "dropout-without-variance", randomness.no_variance),
     Rule("ML130", "grad-mode", structure.gradients),
+    Rule("ML131", "gradients-all-the-same", structure.gradients_all_the_same),
     Rule("ML140", "unregistered-modules", structure.plain_lists, runs=False),
     Rule("ML141", "train-keeps-mode", structure.overridden_train, runs=False),
     Rule("ML142", "asked-for-eval-got-train", structure.asked_for_eval, runs=False),
+    Rule("ML143", "modes-left-behind", structure.modes_left_behind),
     Rule("ML150", "batch-mates", company.batch_mates),
-    Rule("ML160", "inference-tensors", structure.inference_tensors),
+    Rule("ML160", "inference-tensors", structure.inference_tensors, runs=False),
     Rule("ML170", "needs-more-than-one-value", norms.needs_more_values, runs=False),
 )
 """In the order in which they are looked at. The id is of the first finding a rule yields (ML121's also yields

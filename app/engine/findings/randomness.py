@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
-from modelight.engine import catalog, hidden
+from modelight.engine import catalog, flag, hidden
 from modelight.engine.experiments.parting import first_parting
 from modelight.engine.experiments.trials import all_flags
+from modelight.engine.findings import design
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
 from modelight.protocol import DropoutCapture, Finding, Frame, Remedy, Value
@@ -36,18 +38,29 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
     }
     number = "one" if len(paths) == 1 else "many"
     seen = number if total else f"{number}.unseen"
+    chosen = _alone_in_train(evidence)
     values["title"] = f"ML120.title.{number}"
-    values["say"] = [f"ML120.{seen}"]
-    yield Finding("ML120", "warning", paths[0], values, remedies=[set_eval(evidence.rows, paths)])
+    values["say"] = [f"ML120.{seen}", *(["ML120.chosen"] if chosen else [])]
+    severity: Literal["warning", "info"] = "info" if chosen else "warning"
+    yield Finding("ML120", severity, paths[0], values, remedies=[set_eval(evidence.rows, paths)])
+
+
+def _alone_in_train(evidence: Evidence) -> bool:
+    """Whether dropouts alone are in train while the rest is in eval, as for MC dropout: no one forgets eval() so."""
+    return not evidence.training(0) and all(
+        _is_drop(evidence, row) for row, module in enumerate(evidence.rows.modules) if flag.read(module)
+    )
 
 
 def following(evidence: Evidence, frame: Frame) -> list[DropoutCapture]:
-    """Dropouts of modules in train that were on in a frame, and did not drop with every flag in eval."""
+    """Dropouts of modules in train that were on in a frame, and did not drop with every flag in eval. Those that a
+    class of the model keeps on although its eval() was called are left out: it is meant."""
     still = {(site.row, site.function, site.call) for site in _dropped(evidence.evaluated)}
     return [
         site
         for site in frame.dropouts
         if site.active and evidence.training(site.row) and (site.row, site.function, site.call) not in still
+        if evidence.training(0) or not design.kept_on(evidence.rows, site.row)
     ]
 
 
@@ -76,6 +89,8 @@ def drops_in_eval(evidence: Evidence) -> Iterator[Finding]:
     """Dropouts that drop with every flag in eval: called as functions, or made inside ``forward``."""
     holders = {found.owner for found in hidden.find(evidence.rows.skeleton)}
     for site in _dropped(evidence.evaluated):
+        if site.function.startswith("F.") and design.asked_for(site.source):
+            continue
         if site.function.startswith("F."):
             yield _in_eval("ML121", site, "ML121.body", "training=self.training")
         elif "ropout" in site.function and not (_is_drop(evidence, site.row) or site.row in holders):

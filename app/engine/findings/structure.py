@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import dis
-import inspect
 import json
 from collections.abc import Iterator
-from types import FunctionType
-
-import torch
-from torch import nn
 
 from modelight.engine import catalog, hidden
-from modelight.engine.findings import randomness
+from modelight.engine.findings import design, randomness
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import named
 from modelight.engine.hidden import Hidden
@@ -40,11 +34,63 @@ def gradients(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("ML130", "info", None, values)
 
 
+def gradients_all_the_same(evidence: Evidence) -> Iterator[Finding]:
+    """Outputs of a run under ``no_grad`` carry a graph: something inside turned gradients on again."""
+    frame = evidence.first
+    if evidence.command.grad_mode == "enabled":
+        return
+    names = [output.name or "output" for output in frame.outputs if output.grad_fn is not None]
+    if names:
+        graphs = {capture.row for capture in frame.modules if capture.calls and capture.requires_grad}
+        inner = [row for row in graphs if not graphs & set(evidence.rows.below(row)[1:])]
+        module = evidence.rows.paths[min(inner)] if inner else ""
+        values: dict[str, Value] = {
+            "grad_mode": evidence.command.grad_mode,
+            "module": module or "the model",
+            "tensors": len(names),
+            "names": named(names),
+        }
+        yield Finding("ML131", "info", module, values)
+
+
 def inference_tensors(evidence: Evidence) -> Iterator[Finding]:
-    """Outputs of this run are inference tensors."""
-    names = [output.name or "output" for output in evidence.first.outputs if output.is_inference]
+    """Weights that are inference tensors, or outputs of this run that are."""
+    held = [
+        name
+        for tensors in (evidence.model.named_parameters(), evidence.model.named_buffers())
+        for name, tensor in tensors
+        if tensor.is_inference()
+    ]
+    if held:
+        # Raised by autograd itself, with these words, where a forward needs such a tensor for backward.
+        raised = evidence.problem is not None and "nference tensor" in str(evidence.problem.__cause__)
+        values: dict[str, Value] = {"tensors": len(held), "names": named(held), "title": "ML160.title.held"}
+        values["say"] = ["ML160.held", *(["ML160.raised"] if raised else [])]
+        module = held[0].rpartition(".")[0]
+        trains = evidence.command.grad_mode == "enabled"
+        yield Finding("ML160", "critical" if raised else "warning" if trains else "info", module, values)
+        return
+    outputs = [] if evidence.problem is not None else evidence.first.outputs
+    names = [output.name or "output" for output in outputs if output.is_inference]
     if names:
         yield Finding("ML160", "info", None, {"tensors": len(names), "names": named(names)})
+
+
+def modes_left_behind(evidence: Evidence) -> Iterator[Finding]:
+    """A run leaves modules in another mode than they were in."""
+    paths = [
+        entry.name.rpartition("training")[0][:-1] for entry in evidence.first.ledger.entries if entry.kind == "flag"
+    ]
+    if paths:
+        first = evidence.rows.by_path(paths[0])
+        values: dict[str, Value] = {
+            "modules": len(paths),
+            "first": paths[0] or "model",
+            "was": "train" if evidence.training(first) else "eval",
+            "title": "ML143.title.one" if len(paths) == 1 else "ML143.title",
+            "say": ["ML143.one" if len(paths) == 1 else "ML143.many", "ML143.why"],
+        }
+        yield Finding("ML143", "warning", paths[0], values)
 
 
 def plain_lists(evidence: Evidence) -> Iterator[Finding]:
@@ -73,31 +119,12 @@ def overridden_train(evidence: Evidence) -> Iterator[Finding]:
     """Classes whose own ``train()`` does not hand its argument on, by their code; it is never called."""
     found: dict[str, list[int]] = {}
     for index, module in enumerate(evidence.rows.modules):
-        if keeps_mode(type(module)):
+        if design.keeps_mode(type(module)):
             found.setdefault(_source(evidence.rows.rows[index]), []).append(index)
     for source, rows in found.items():
         row = evidence.rows.rows[rows[0]]
         values: dict[str, Value] = {"type": row.type, "source": source, "modules": len(rows), "first": row.path}
         yield Finding("ML141", "warning", row.path, values)
-
-
-def keeps_mode(kind: type[nn.Module]) -> bool:
-    """Whether a class defines a ``train()`` whose code never reads its argument, or neither sets a flag nor calls
-    another ``train()`` or ``eval()``."""
-    method = next((base.__dict__["train"] for base in kind.__mro__ if "train" in base.__dict__), None)
-    method = inspect.unwrap(method) if callable(method) else None
-    if not isinstance(method, FunctionType) or method is nn.Module.train or issubclass(kind, torch.jit.ScriptModule):
-        return False
-    code = method.__code__
-    if not {"super", "train", "eval", "training"} & set(code.co_names):
-        return True
-    arguments = set(inspect.signature(method).parameters) - {code.co_varnames[0]}
-    loaded: set[object] = set()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname.startswith("LOAD_"):
-            value = instruction.argval
-            loaded |= set(value) if isinstance(value, tuple) else {value}
-    return not arguments & {name for name in loaded if isinstance(name, str)}
 
 
 def _source(row: Row) -> str:
@@ -110,13 +137,14 @@ def _overrides(notes: list[Clause]) -> list[Clause]:
 
 
 def asked_for_eval(evidence: Evidence) -> Iterator[Finding]:
-    """The root is in eval, yet layers that react are in train below a module whose ``train()`` is its own."""
+    """The root is in eval, yet layers that react are in train below a module whose ``train()`` is its own, and does not
+    hand the mode on to all of them."""
     rows = evidence.rows
     if evidence.training(0):
         return
     for row in rows.rows:
         index = rows.by_path(row.path)
-        if not _overrides(row.notes):
+        if not _overrides(row.notes) or design.reaches_all(type(rows.modules[index])):
             continue
         below = [rows.paths[at] for at in rows.below(index) if rows.rows[at].sensitive and evidence.training(at)]
         if below:
