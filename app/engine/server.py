@@ -23,6 +23,7 @@ from modelight.engine.loading import checkpoint, inputs, opening
 from modelight.engine.rows import Rows
 
 Send = Callable[[p.Event], None]
+_Seeded = p.AskBatchCurve | p.AskRepeatability | p.AskMcDropout
 
 
 def devices() -> list[str]:
@@ -72,6 +73,9 @@ class Server:
             p.AskSame: self._same,
             p.AskFindings: self._findings,
             p.AskCompare: self._compare,
+            p.AskBatchCurve: self._batch_curve,
+            p.AskRepeatability: self._repeatability,
+            p.AskMcDropout: self._mc_dropout,
             p.AskGradients: self._gradients,
             p.Inspect: self._inspect,
             p.InspectTensor: self._inspect_tensor,
@@ -299,6 +303,32 @@ class Server:
             should_stop=self._should_stop(command),
             progress=self._progress(command),
         )
+
+    def _batch_curve(self, command: p.AskBatchCurve) -> p.Event:
+        return self._experiment(command, batch_curve, runs=command.runs)
+
+    def _repeatability(self, command: p.AskRepeatability) -> p.Event:
+        return self._experiment(command, repeatability, batch=command.batch, runs=command.runs)
+
+    def _mc_dropout(self, command: p.AskMcDropout) -> p.Event:
+        return self._experiment(command, mc_dropout, batch=command.batch, passes=command.passes)
+
+    def _experiment(self, command: _Seeded, experiment: Callable[..., p.Event], **how: int) -> p.Event:
+        model, rows = self._opened()
+        batches, info = self._fed()
+        found = experiment(
+            model.module,
+            batches,
+            rows,
+            seed=command.seed,
+            grad_mode=command.grad_mode,
+            info=info,
+            classes=model.classes,
+            should_stop=self._should_stop(command),
+            progress=self._progress(command),
+            **how,
+        )
+        return replace(found, id=command.id)
 
     def _inspect(self, command: p.Inspect) -> p.Event:
         return handlers.handle(command, progress=self._progress(command), should_stop=self._should_stop(command))

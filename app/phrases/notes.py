@@ -61,6 +61,31 @@ PHRASES: dict[str, str] = {
     "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
     "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
     "shape-varies": QT_TRANSLATE_NOOP("phrases", "The output has another shape each time, so runs cannot be compared."),
+    "batch-size-train": QT_TRANSLATE_NOOP("phrases", "Running in train, {size:count} at a time"),
+    "batch-size-eval": QT_TRANSLATE_NOOP("phrases", "Running in eval, {size:count} at a time"),
+    "needs-samples": QT_TRANSLATE_NOOP("phrases", "This needs at least two samples: choose more in the Input menu."),
+    "needs-cutting": QT_TRANSLATE_NOOP("phrases", "The input is one whole and cannot be cut into samples."),
+    "no-row-per-sample": QT_TRANSLATE_NOOP(
+        "phrases", "The output has no row per sample, so no sample's answer can be followed."
+    ),
+    "width-varies": QT_TRANSLATE_NOOP(
+        "phrases", "The output of a sample has another shape in other company, so its answers cannot be compared."
+    ),
+    "company-raises": QT_TRANSLATE_NOOP(
+        "phrases", "The model runs with too few batch sizes to compare the layers: it raises with the others."
+    ),
+    "company-draws": QT_TRANSLATE_NOOP(
+        "phrases",
+        "From {module} on nothing can be said: it draws at random whatever its flag, and other company, other draws.",
+    ),
+    "company-calls-differ": QT_TRANSLATE_NOOP(
+        "phrases", "In company the model calls other modules: the layers are compared up to there."
+    ),
+    "repeating-same": QT_TRANSLATE_NOOP("phrases", "Running again with the same seed"),
+    "repeating-other": QT_TRANSLATE_NOOP("phrases", "Running again with other seeds"),
+    "reseeding": QT_TRANSLATE_NOOP("phrases", "Seeding only {name} otherwise"),
+    "mc-passes": QT_TRANSLATE_NOOP("phrases", "Running {passes:count} passes with every dropout on"),
+    "dropout-alone": QT_TRANSLATE_NOOP("phrases", "Only {module} on"),
     # --- opening and loading
     "importing": QT_TRANSLATE_NOOP("phrases", "Importing {what}"),
     "building": QT_TRANSLATE_NOOP("phrases", "Building {what}"),

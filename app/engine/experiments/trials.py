@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import flag, forward, outputs, rng
+from modelight.engine import catalog, flag, forward, outputs, rng
 from modelight.engine.batches import Batch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
 from modelight.engine.guard import leave_no_trace
@@ -101,3 +101,18 @@ def all_flags(rows: Rows, training: bool) -> dict[str, bool]:
     return {
         path: training for path, module in zip(rows.paths, rows.modules, strict=True) if flag.read(module) is not None
     }
+
+
+_RANDOM = ("dropout", "functional_dropout", "drop_path", "rnn_dropout", "attention", "rrelu")
+"""Kinds of the catalogue that draw in train. Not the transformer layer: its own flag decides only about a fused path,
+which in eval would keep its children silent."""
+
+
+def quiet(rows: Rows, flags: Flags) -> dict[str, bool]:
+    """``flags`` with eval for everything that would draw at random because of its own flag."""
+    random = {
+        rows.paths[index]: False
+        for index, module in enumerate(rows.modules)
+        if rows.paths[index] in flags and catalog.describe(module, 0).kind in _RANDOM
+    }
+    return {**flags, **random}
