@@ -16,6 +16,9 @@ from modelight.engine.api import Snapshot, snapshot
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
 from modelight.engine.experiments import gradients, matrix
+from modelight.engine.experiments.batch_curve import batch_curve
+from modelight.engine.experiments.mc_dropout import mc_dropout
+from modelight.engine.experiments.repeatability import repeatability
 from modelight.engine.failures import failure
 from modelight.engine.inbox import Inbox
 from modelight.engine.inspect import handlers
