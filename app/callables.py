@@ -19,15 +19,15 @@ def callables(path: Path) -> list[str]:
         tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    found = [(_rank(node), node.name) for node in tree.body if _is_open_to_all(node)]
-    return [name for _, name in sorted(found, key=lambda item: item[0])]
+    definitions = [node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+    return [node.name for node in sorted(definitions, key=_rank) if _is_open_to_all(node)]
 
 
-def _is_open_to_all(node: ast.stmt) -> bool:
+def _is_open_to_all(node: ast.ClassDef | ast.FunctionDef) -> bool:
     if isinstance(node, ast.ClassDef):
         inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
         return not node.name.startswith("_") and all(_required(init) <= 1 for init in inits)
-    return isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _required(node) == 0
+    return not node.name.startswith("_") and _required(node) == 0
 
 
 def _required(function: ast.FunctionDef) -> int:
@@ -36,8 +36,8 @@ def _required(function: ast.FunctionDef) -> int:
     return len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults) + keywords
 
 
-def _rank(node: ast.stmt) -> int:
+def _rank(node: ast.ClassDef | ast.FunctionDef) -> int:
     if isinstance(node, ast.ClassDef):
         bases = [ast.unparse(base) for base in node.bases]
         return 1 if any("Module" in base for base in bases) else 2
-    return 0 if getattr(node, "name", "") == "build" else 3
+    return 0 if node.name == "build" else 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from modelight import protocol as p
 from modelight.present.checkpoint import checkpoint_data, tensor_data
@@ -28,6 +30,7 @@ class CheckpointWindow(QWidget):
         self.page.key_requested.connect(self._look_again)
         self.page.reload_requested.connect(lambda: self._look_again(self._facts.key))
         self.page.tensor_requested.connect(self._ask_tensor)
+        self.page.compare_requested.connect(self._choose_other)
         self._show(facts)
 
     def _show(self, facts: p.CheckpointFacts) -> None:
@@ -38,6 +41,23 @@ class CheckpointWindow(QWidget):
 
     def _look_again(self, key: str) -> None:
         self._session.inspect(self._facts.path, lambda facts, trust: self._show(facts), key, self._trust)
+
+    def _choose_other(self) -> None:
+        title = self.tr("Compare with")
+        path, _ = QFileDialog.getOpenFileName(self, title, str(Path(self._facts.path).parent))
+        if path:
+            self.compare_with(path)
+
+    def compare_with(self, path: str) -> None:
+        """Show what differs from the checkpoint at ``path``, value by value."""
+        command = p.CompareCheckpoints(
+            id=self._session.new_id(), path=self._facts.path, other=path, key=self._facts.key, trust=self._trust
+        )
+        self._session.ask(command, self._on_compared)
+
+    def _on_compared(self, event: p.Event) -> None:
+        assert isinstance(event, p.CheckpointsCompared)
+        self.page.set_data(checkpoint_data(self._facts, event.difference))
 
     def _ask_tensor(self, name: str) -> None:
         if self._asked:

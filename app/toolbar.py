@@ -73,7 +73,7 @@ class Toolbar(QWidget):
         second = (0, 1) if rows == 1 else (1, 0)
         self._grid.addWidget(self._state, 0, 0, Qt.AlignmentFlag.AlignLeft)
         side = Qt.AlignmentFlag.AlignRight if rows == 1 else Qt.AlignmentFlag.AlignLeft
-        self._experiment.layout().setContentsMargins(12 if rows == 1 else 20, 0, 12, 0)
+        self._experiment.setContentsMargins(0 if rows == 1 else 8, 0, 0, 0)
         self._grid.addWidget(self._experiment, *second, side)
         self.setFixedHeight(ROW if rows == 1 else ROW + ROW - 8)
 

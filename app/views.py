@@ -30,7 +30,9 @@ class Seen:
 class View(Protocol):
     """A page and how it is filled."""
 
-    widget: QWidget
+    @property
+    def widget(self) -> QWidget:
+        """The page."""
 
     def refresh(self) -> bool:
         """Show what is known now; False: there is nothing to show yet."""

@@ -208,9 +208,9 @@ class Window(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        body, strip = self.centralWidget(), self.messages.progress
+        strip = self.messages.progress
         height = strip.sizeHint().height()
-        strip.setGeometry(0, body.height() - self.status.height() - height, body.width(), height)
+        strip.setGeometry(0, self.height() - self.status.height() - height, self.width(), height)
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._session.cycle.set_live(False)

@@ -34,13 +34,13 @@ class _NoKeyboard(io.TextIOBase):
     def readable(self) -> bool:
         return True
 
-    def readline(self, size: int | None = -1) -> NoReturn:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> NoReturn:
         raise RuntimeError(
             "The model process has no keyboard: remove input() or breakpoint() "
             "from the code that builds or runs the model."
         )
 
-    read = readline  # type: ignore[assignment]
+    read = readline
 
 
 class Pipe:
@@ -89,7 +89,7 @@ def take_over() -> Pipe:
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
-    sys.stdin = _NoKeyboard()  # type: ignore[assignment]
+    sys.stdin = _NoKeyboard()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
