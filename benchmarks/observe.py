@@ -1,18 +1,20 @@
 """What observing costs: observed forward / bare forward, pair by pair in one run, beside torchinfo and torchlens.
 
-``python -m benchmarks [--threads 1] [--pairs 15]``. Observed means a whole frame: guard, captures of every module, masks,
-ledger and autograd. The clock is the process's CPU time, so that other programs disturb little; ratios are taken between
-neighbours, and an A/A control (bare / bare) says how much of them is noise.
+``python -m benchmarks [--threads 1] [--pairs 15]``. Observed means a whole frame: guard, captures of every module,
+masks, ledger and autograd. The clock is the process's CPU time, so that other programs disturb little; ratios are taken
+between neighbours, and an A/A control (bare / bare) says how much of them is noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,14 +67,14 @@ def contenders(model: nn.Module, given: dict[str, Any]) -> dict[str, Callable[[]
         "modelight": lambda: frame(False),
         "modelight, statistics in eval too": lambda: frame(True),
     }
-    for name, call in {
-        "torchinfo": lambda package: package.summary(model, input_data=given, verbose=0, mode="same"),
-        "torchlens": lambda package: package.log_forward_pass(model, (), given),
-    }.items():
-        try:
-            found[name] = lambda call=call, package=importlib.import_module(name): call(package)  # type: ignore[misc]
-        except ImportError:
-            continue
+    mode = "train" if model.training else "eval"
+    peers: dict[str, Callable[[Any], object]] = {
+        "torchinfo": lambda package: package.summary(model, input_data=given, verbose=0, mode=mode),
+        "torchlens": lambda package: package.trace(model, (), given),
+    }
+    for name, call in peers.items():
+        if importlib.util.find_spec(name) is not None:
+            found[name] = partial(call, importlib.import_module(name))
     return found
 
 
