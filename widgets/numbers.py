@@ -1,11 +1,12 @@
-"""How figures are written: a true minus, a thin space in 14 274, a no-break space before %. No Qt, so anyone may use it."""
+"""How figures are written: a true minus, a thin space in 14 274 and a no-break one before %, where no line
+breaks. No Qt, so anyone may use it."""
 
 from __future__ import annotations
 
 import math
 
 MINUS = "\u2212"
-THIN = "\u2009"
+THIN = "\u202f"
 NO_BREAK = "\u00a0"
 
 

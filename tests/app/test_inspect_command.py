@@ -48,7 +48,7 @@ def test_text_has_the_summary_on_top_and_an_aligned_tree(checkpoint: str, capsys
     assert lines[0] == checkpoint
     assert lines[1].startswith("  torch zip, ")
     assert lines[1].endswith("state dict at model")
-    assert "9 tensors, 1 530 parameters" in lines[2].replace("\u2009", " ")
+    assert "9 tensors, 1 530 parameters" in lines[2].replace("\u202f", " ")
     assert "model (9 tensors), ema (9 tensors). --key NAME takes another." in lines[3]
     assert any("carries no training flags" in line for line in lines)
     assert any(line.split() == ["epoch", "12"] for line in lines)

@@ -189,7 +189,7 @@ def test_several_calls_of_a_dropout_are_counted_together() -> None:
     calls = [dropout(dropped=100, total=200, observed=0.5), dropout(call=1, dropped=20, total=200, observed=0.1)]
     shown = lines(2, frame(dropouts=calls))
     assert shown["Drops"] == "30\u00a0% of 400, rest × 2"
-    assert shown["Already zero"] == "200 of 1\u2009024 before the layer"
+    assert shown["Already zero"] == "200 of 1\u202f024 before the layer"
     other = [calls[0], dropout(call=1, p=0.1, dropped=20, total=200, observed=0.1, already_zero=None)]
     shown = lines(2, frame(dropouts=other))
     assert (shown["Drops"], shown["Already zero"]) == ("30\u00a0% of 400", "not measured")
@@ -220,7 +220,7 @@ def test_a_module_with_children_is_told_of_as_a_whole() -> None:
     whole = state(0, True, own_parameters=1, own_trainable=1, trainable=7)
     shown = selection(Selected(ROWS[0], whole, "net", "enabled", "train", None, has_children=True))
     values = {line.name: line.value for line in shown.lines}
-    assert values["Gradients"] == "7 of 14\u2009274 values below require grad"
+    assert values["Gradients"] == "7 of 14\u202f274 values below require grad"
     assert values["Thread"] == "grad on"
 
 

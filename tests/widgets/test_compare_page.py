@@ -316,7 +316,7 @@ def test_without_sensitive_layers_it_says_so(page: ComparePage) -> None:
         (0.36349, True, "0.363"),
         (0.0, True, "0"),
         (4e-8, True, "0.000"),
-        (1985.0, False, "1\u2009985"),
+        (1985.0, False, "1\u202f985"),
         (0.049, False, "0.0490"),
     ],
 )

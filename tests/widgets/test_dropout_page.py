@@ -76,7 +76,7 @@ def test_the_figures_of_this_run_and_of_the_last_runs(page: DropoutPage, qtbot: 
     assert (card.survival_title.text(), card.survival_note.text()) == ("Survival per unit", "in %, last 64 runs")
     page.span.button("last").click()
     assert card.rate.text() == "19.8\u00a0%"
-    assert card.against.text() == "nominal 20\u00a0%,\n6\u2009500 of 32\u2009768"
+    assert card.against.text() == "nominal 20\u00a0%,\n6\u202f500 of 32\u202f768"
 
 
 def test_whole_channels_are_tiles_with_surface_between(picture: Any, qtbot: QtBot) -> None:
@@ -209,7 +209,7 @@ def test_several_calls_and_parts_of_masks_are_named(page: DropoutPage, qtbot: Qt
     show(page, qtbot, site(call=1, calls=2, shape=(128, 2048)))
     card = page.cards()[0]
     assert card.name.text() == "drop, call 2"
-    assert card.part.text() == "the first 3 × 4 of a mask of 128 × 2\u2009048"
+    assert card.part.text() == "the first 3 × 4 of a mask of 128 × 2\u202f048"
 
 
 def test_of_many_only_those_in_view_are_built(page: DropoutPage, qtbot: QtBot) -> None:

@@ -82,7 +82,7 @@ def test_what_has_to_be_known(page: LayersPage) -> None:
     assert seen.warnings(layer("a", other=spread(0, 1, has_infinite=True))) == "infinite"
     assert (
         seen.sampling(layer("a", now=spread(0, 1, sampled=16384, count=3211264)))
-        == "sampled 16\u2009384 of 3\u2009211\u2009264"
+        == "sampled 16\u202f384 of 3\u202f211\u202f264"
     )
     assert seen.sampling(layer("a")) == ""
     assert seen.kind(layer("a", calls=3)) == "Conv2d   1 × 16 × 8 × 8, 3 calls"

@@ -197,7 +197,7 @@ def test_what_the_histogram_counts(page: OutputPage) -> None:
     assert [tuple(row) for row in page.raw.table().rows] == [(-0.5, 0.0, 3, 0), (0.0, 0.5, 1, 4)]
     sampled = replace(data().histogram, sampled=(16384, 3211264), series=(Series("", np.array([1.0, 1.0])),))  # type: ignore[type-var]
     page.set_data(data(histogram=sampled))
-    assert page.raw_heading.subtitle.text() == "sampled 16\u2009384 of 3\u2009211\u2009264 values, log count"
+    assert page.raw_heading.subtitle.text() == "sampled 16\u202f384 of 3\u202f211\u202f264 values, log count"
 
 
 def test_the_probability_axis_never_moves(page: OutputPage) -> None:

@@ -59,7 +59,7 @@ def test_the_filter_keeps_qts_contract(filtered: TreeFilter, model: TreeModel, q
 
 def test_texts_of_a_row(model: TreeModel) -> None:
     texts = [model.index_of("features", column).data() for column in Column]
-    assert texts == ["features", "train", "no effect", "14\u2009208", "yes", ""]
+    assert texts == ["features", "train", "no effect", "14\u202f208", "yes", ""]
     assert model.index_of("drop", Column.PARAMETERS).data() == "–"
 
 
