@@ -27,6 +27,8 @@ EXPERIMENT_RUNS = 100
 """About how many runs of the whole input the experiments need."""
 COMPARE_RUNS = 8 * REPEATS
 """About how many runs a comparison needs, its flips aside."""
+GRADIENT_RUNS = 40
+"""About how many forwards of one batch gradients and their cost in time need."""
 FRAME_MS = 33
 """A live view is repainted no more often than this."""
 PATIENCE_MS = 2000
@@ -46,6 +48,8 @@ class Cycle(QObject):
     """List of :class:`protocol.Finding`, or None: nobody has looked yet in this state."""
     compared = Signal(object)
     """:class:`protocol.Compared`"""
+    gradients = Signal(object)
+    """:class:`protocol.Gradients`"""
     restarted = Signal()
     """The state has changed: what was shown belongs to the state before."""
     busy_changed = Signal(bool)
@@ -143,6 +147,17 @@ class Cycle(QObject):
         """Whether a comparison is cheap, and nothing else is under way."""
         return not self.busy and not self.live and not self.stale and self._affordable(COMPARE_RUNS)
 
+    def look_at_gradients(self) -> None:
+        """*Run backward*: which parameters receive a gradient, and what that costs."""
+        if self._session.input is not None:
+            self.interrupt()
+            self._steps = [self._ask_gradients]
+            self._advance()
+
+    def may_look_at_gradients(self) -> bool:
+        """Whether backward is cheap, and nothing else is under way."""
+        return not self.busy and not self.live and not self.stale and self._affordable(GRADIENT_RUNS)
+
     def interrupt(self) -> None:
         """Give up what is under way; its answers are not waited for."""
         self._steps = []
@@ -239,6 +254,11 @@ class Cycle(QObject):
             id=self._session.new_id(), seed=setup.seed, batch=setup.batch, runs=REPEATS, grad_mode=setup.grad_mode
         )
 
+    def _ask_gradients(self) -> p.Command:
+        setup = self._session.setup
+        assert setup is not None
+        return p.AskGradients(id=self._session.new_id(), seed=setup.seed, batch=setup.batch)
+
     def _affordable(self, runs: int) -> bool:
         return self.run_ms is not None and self.run_ms * runs < 5 * BURST_MS
 
@@ -250,7 +270,7 @@ class Cycle(QObject):
             if command is not None:
                 self._clock.start()
                 self._set_current(command.id)
-                self._session.ask(command, self._on_answer(command.id), self._on_failure(command.id))
+                self._session.ask(command, self._on_answer(command.id), self._on_failure(command))
                 return
         self._set_current(0)
         self.settled.emit()
@@ -287,11 +307,16 @@ class Cycle(QObject):
             self.findings.emit(event.findings)
         elif isinstance(event, p.Compared):
             self.compared.emit(event)
+        elif isinstance(event, p.Gradients):
+            self.gradients.emit(event)
 
-    def _on_failure(self, command_id: int) -> Callable[[p.Failure], bool]:
+    def _on_failure(self, command: p.Command) -> Callable[[p.Failure], bool]:
         def fail(failure: p.Failure) -> bool:
             self._patience.stop()
-            if self._current != command_id:
+            if self._current != command.id:
+                return True
+            if failure.kind == "run" and _is_beside(command):
+                self._advance()
                 return True
             self.live = False
             self._steps = []
@@ -306,3 +331,9 @@ class Cycle(QObject):
         was, self._current = self.busy, command_id
         if was != self.busy:
             self.busy_changed.emit(self.busy)
+
+
+def _is_beside(command: p.Command) -> bool:
+    """Whether the person did not ask for this run: that the model cannot do it (one sample alone through a batch norm
+    in train, the other mode without its targets) says nothing against the run they see."""
+    return isinstance(command, p.AskSame) or (isinstance(command, p.Run) and command.force is not None)

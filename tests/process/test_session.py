@@ -123,6 +123,40 @@ def test_an_error_in_forward_is_a_sentence_with_the_users_traceback(
     assert session._client.running
 
 
+ONE_MODE = """
+import torch
+from torch import nn
+
+class OneMode(nn.Module):
+    def __init__(self, bad):
+        super().__init__()
+        self.bad, self.norm = bad, nn.BatchNorm1d(6)
+    def forward(self, x):
+        if self.training is self.bad:
+            raise RuntimeError("not in this mode")
+        return self.norm(x)
+
+def build(bad=None):
+    return OneMode(bad).train(not bad)
+def example_input():
+    return torch.randn(5, 6)
+"""
+
+
+@pytest.mark.parametrize("bad", [None, True], ids=["raises-alone", "raises-in-train"])
+def test_runs_nobody_asked_for_may_fail_without_a_word(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path, bad: bool | None
+) -> None:
+    """BatchNorm1d in train cannot run one sample alone, as *Same input, same answer?* would; the other mode may raise.
+    Neither says anything against the run in view, and findings are looked for all the same."""
+    (tmp_path / "one_mode.py").write_text(ONE_MODE)
+    found: list[object] = []
+    session.cycle.findings.connect(found.append)
+    open_and_settle(qtbot, session, Setup(f"{tmp_path}/one_mode.py:build(bad={bad})", batch=5))
+    assert not notes.problems and len(notes.frames) == 2
+    assert isinstance(found[-1], list)
+
+
 def test_what_the_model_prints_is_console_and_not_protocol(qtbot: QtBot, session: Session, notes: Notes) -> None:
     open_and_settle(qtbot, session, trouble("print"))
     qtbot.waitUntil(lambda: "".join(notes.console) != "", timeout=PATIENCE)
