@@ -51,7 +51,7 @@ Align = Annotated[
 ]
 Partial = Annotated[bool, typer.Option("--partial", help="Of tensors of another shape, load the block that both have.")]
 PageName = Annotated[
-    Literal["output", "dropout", "statistics", "layers", "compare", "console"],
+    Literal["output", "dropout", "statistics", "layers", "compare", "gradients", "console"],
     typer.Option("--page", help="Page to show."),
 ]
 
@@ -116,9 +116,9 @@ def demo(
 ) -> None:
     """Open the embedded sample on the incident: no_grad() without eval(), each sample run alone."""
     from modelight.desktop import has_display, run_window
-    from modelight.shot import demo_report, demo_setup
+    from modelight.shot import DEMO_HINT, demo_report, demo_setup
 
-    raise typer.Exit(run_window(demo_setup()) if has_display() else demo_report(output))
+    raise typer.Exit(run_window(demo_setup(), hint=DEMO_HINT) if has_display() else demo_report(output))
 
 
 @app.command()

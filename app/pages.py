@@ -32,6 +32,7 @@ class Pages(QWidget):
             "statistics": self._make_statistics,
             "layers": self._make_layers,
             "compare": lambda: CompareView(session, self.seen),
+            "gradients": self._make_gradients,
         }
         self.console = Console()
         self.tabs = PageTabs()
@@ -48,6 +49,7 @@ class Pages(QWidget):
             "statistics": self.tr("Statistics"),
             "layers": self.tr("Layers"),
             "compare": self.tr("Compare"),
+            "gradients": self.tr("Gradients"),
             "console": self.tr("Console"),
         }
         for name, title in titles.items():
@@ -140,6 +142,13 @@ class Pages(QWidget):
 
     def _make_layers(self) -> View:
         view = LayersView(self._session, self.seen)
+        view.widget.row_selected.connect(self.row_selected)
+        return view
+
+    def _make_gradients(self) -> View:
+        from modelight.gradients_view import GradientsView
+
+        view = GradientsView(self._session)
         view.widget.row_selected.connect(self.row_selected)
         return view
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 PATIENCE_MS = 600_000
 DEMO = "modelight.sample_models.digits_cnn:build"
+DEMO_HINT = (
+    "This is the incident: a trained model under no_grad() but without eval(), each sample run alone. "
+    "Press Set eval to cure it; or set Batch to 8, and see it vanish without being cured."
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,8 @@ class Offscreen:
     def show_page(self, name: str) -> bool:
         """Open a page; the comparison is made if it has not been."""
         self.window.show_page(name)
+        if name == "gradients":
+            return self.settle(self.session.cycle.look_at_gradients)
         if name != "compare" or self.window.pages.seen.compared is not None:
             return True
         return self.settle(self.session.cycle.compare)

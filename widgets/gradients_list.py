@@ -1,0 +1,309 @@
+"""The modules of the Gradients page: the norm of their gradient on one logarithmic axis, what autograd keeps of them,
+and the button that freezes their parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QLineF,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QPointF,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from modelight.widgets import numbers, paint, theme
+from modelight.widgets.counted import counted
+from modelight.widgets.gradients_data import GradientRow
+from modelight.widgets.sections import MARGIN
+from modelight.widgets.signs import paint_sign
+
+ROW_ROLE = Qt.ItemDataRole.UserRole + 1
+HEIGHT, HEAD = 46, 26
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_FIGURE, _KEPT, _COUNT, _BUTTON, _GAP = 54.0, 66.0, 62.0, 76.0, 12.0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the parts of a row stand."""
+
+    name: QRectF
+    axis: QRectF
+    figure: QRectF
+    kept: QRectF
+    count: QRectF
+    button: QRectF
+
+
+def columns(rect: QRectF) -> Columns:
+    """Names and the axis share what the figures leave."""
+    inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
+    rest = inner.width() - _FIGURE - _KEPT - _COUNT - _BUTTON - 4 * _GAP
+    axis = max(40.0, min(220.0, rest * 0.42))
+    widths = (rest - axis - _GAP, axis, _FIGURE, _KEPT, _COUNT, _BUTTON)
+    left, boxes = inner.left(), []
+    for width, gap in zip(widths, (_GAP, 0.0, _GAP, _GAP, _GAP, 0.0), strict=True):
+        boxes.append(QRectF(left, rect.top(), width, rect.height()))
+        left += width + gap
+    return Columns(*boxes)
+
+
+def decades(rows: Sequence[GradientRow]) -> tuple[int, int]:
+    """The powers of ten that hold all norms of single layers."""
+    norms = [row.norm for row in rows if row.leaf and row.norm is not None and 0 < row.norm < math.inf]
+    if not norms:
+        return -1, 0
+    low, high = math.floor(math.log10(min(norms))), math.ceil(math.log10(max(norms)))
+    return low, max(high, low + 1)
+
+
+class GradientModel(QAbstractListModel):
+    """The rows; new figures for the same modules keep scroll and selection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: tuple[GradientRow, ...] = ()
+
+    def set_rows(self, rows: tuple[GradientRow, ...]) -> None:
+        """Show these."""
+        if rows and [one.path for one in rows] == [one.path for one in self._rows]:
+            self._rows = rows
+            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+            return
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    def rows(self) -> tuple[GradientRow, ...]:
+        """What is shown."""
+        return self._rows
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
+        return 0 if parent.isValid() else len(self._rows)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        one = self._rows[index.row()]
+        if role == ROW_ROLE:
+            return one
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return one.path or one.name
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{one.path or one.name}\n{one.type}"
+        return None
+
+
+class GradientDelegate(QStyledItemDelegate):
+    """Paints one module. ``span`` is the range of the axis in powers of ten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.span = (-1, 0)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return QSize(400, HEIGHT)
+
+    def button_rect(self, rect: QRectF) -> QRectF:
+        """The freeze button of a row, in the row's coordinates."""
+        box = columns(rect).button
+        return QRectF(box.left(), box.center().y() - 13, box.width(), 26)
+
+    def button_text(self, row: GradientRow) -> str:
+        """What a press does."""
+        return self.tr("Freeze") if row.trainable else self.tr("Unfreeze")
+
+    def words(self, row: GradientRow) -> str:
+        """What is remarkable about a module; empty where nothing is."""
+        said = []
+        if row.norm is not None and not math.isfinite(row.norm):
+            said.append(self.tr("gradient not finite"))
+        if row.missing:
+            said.append(counted(row.missing, self.tr("%1 gets no gradient"), self.tr("%1 get no gradient")))
+        if row.zero:
+            said.append(counted(row.zero, self.tr("%1 gradient is zero"), self.tr("%1 gradients are zero")))
+        if row.cut:
+            said.append(self.tr("cut here"))
+        if row.grad_off:
+            said.append(self.tr("called with gradients off"))
+        if row.moves:
+            said.append(
+                counted(row.moves, self.tr("frozen, yet moves %1 buffer"), self.tr("frozen, yet moves %1 buffers"))
+            )
+        return ", ".join(said)
+
+    def result(self, row: GradientRow) -> str:
+        """What came out, as autograd sees it."""
+        if not row.calls:
+            return self.tr("not called")
+        return row.grad_fn or self.tr("output without grad")
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        row: GradientRow = index.data(ROW_ROLE)
+        rect = QRectF(option.rect)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        painter.fillRect(rect, theme.color("selection" if chosen else "surface"))
+        rule = QRectF(rect.left() + MARGIN, rect.bottom() - 1, rect.width() - 2 * MARGIN, 1)
+        painter.fillRect(rule, theme.color("line"))
+        where = columns(rect)
+        self._paint_name(painter, row, where.name)
+        self._paint_norm(painter, row, where)
+        self._paint_figures(painter, row, where)
+        if row.parameters:
+            self._paint_button(painter, row, self.button_rect(rect))
+        painter.restore()
+
+    def _paint_name(self, painter: QPainter, row: GradientRow, box: QRectF) -> None:
+        name, small = theme.font(13, 500 if row.leaf else 400), theme.font(11)
+        painter.setFont(name)
+        painter.setPen(theme.color("text" if row.leaf else "text2"))
+        text = QFontMetricsF(name).elidedText(row.path or row.name, Qt.TextElideMode.ElideMiddle, box.width())
+        painter.drawText(QRectF(box.left(), box.top() + 5, box.width(), 18), LEFT, text)
+        below, words = QRectF(box.left(), box.top() + 24, box.width(), 15), self.words(row)
+        attention = row.missing > 0 or (row.norm is not None and not math.isfinite(row.norm))
+        if words and (attention or row.moves):
+            paint_sign(painter, QPointF(below.left() + 5, below.center().y()), "warning")
+            below.setLeft(below.left() + 15)
+        painter.setFont(small)
+        painter.setPen(theme.color("attention" if attention else "text2" if words else "text3"))
+        text = words or f"{row.type}   {self.result(row)}"
+        elided = QFontMetricsF(small).elidedText(text, Qt.TextElideMode.ElideRight, below.width())
+        painter.drawText(below, LEFT, elided)
+
+    def _paint_norm(self, painter: QPainter, row: GradientRow, where: Columns) -> None:
+        box, middle = where.axis, where.axis.center().y()
+        painter.setPen(paint.pen("line"))
+        for power in range(self.span[0], self.span[1] + 1):
+            x = round(self._x(10.0**power, box)) + 0.5
+            painter.drawLine(QLineF(x, box.top(), x, box.bottom() - 1))
+        painter.setFont(theme.font(12, 500 if row.leaf else 400))
+        text = numbers.figure(row.norm) if row.norm is not None else "–"
+        painter.setPen(theme.color("text" if row.leaf and row.norm is not None else "text3"))
+        painter.drawText(where.figure, RIGHT, text)
+        if row.norm is None or not math.isfinite(row.norm):
+            return
+        at = QPointF(self._x(row.norm, box), middle)
+        tone = theme.color("ink" if row.leaf else "text3")
+        painter.setPen(paint.pen("edge") if row.leaf else Qt.PenStyle.NoPen)
+        if row.leaf:
+            painter.drawLine(QLineF(box.left(), middle, at.x(), middle))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(tone)
+        painter.drawEllipse(at, 4 if row.leaf else 2.5, 4 if row.leaf else 2.5)
+
+    def _x(self, norm: float, box: QRectF) -> float:
+        low, high = self.span
+        share = (math.log10(norm) - low) / (high - low) if norm > 0 else 0.0
+        return box.left() + 4 + min(1.0, max(0.0, share)) * (box.width() - 8)
+
+    def _paint_figures(self, painter: QPainter, row: GradientRow, where: Columns) -> None:
+        painter.setFont(theme.font(12))
+        painter.setPen(theme.color("text2" if row.kept else "text3"))
+        painter.drawText(where.kept, RIGHT, numbers.size(row.kept) if row.kept else "–")
+        if row.parameters:
+            painter.setPen(theme.color("text" if row.trainable else "text3"))
+            text = self.tr("%1 of %2").replace("%1", numbers.count(row.trainable))
+            painter.drawText(where.count, RIGHT, text.replace("%2", numbers.count(row.parameters)))
+
+    def _paint_button(self, painter: QPainter, row: GradientRow, box: QRectF) -> None:
+        painter.setPen(paint.pen("edge"))
+        painter.setBrush(theme.color("surface"))
+        painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), theme.RADIUS_CONTROL, theme.RADIUS_CONTROL)
+        painter.setFont(theme.font(12))
+        painter.setPen(theme.color("text"))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.button_text(row))
+
+
+class GradientHeader(QWidget):
+    """The names of the columns, and the ends of the axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.span = (-1, 0)
+        self.setFixedHeight(HEAD)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        where = columns(QRectF(self.rect()))
+        painter.fillRect(self.rect(), theme.color("sunken"))
+        painter.setFont(theme.font(11))
+        painter.setPen(theme.color("text2"))
+        painter.drawText(where.name, LEFT, self.tr("module"))
+        painter.drawText(where.axis.united(where.figure), RIGHT, self.tr("gradient, norm"))
+        painter.drawText(where.kept, RIGHT, self.tr("kept"))
+        painter.drawText(where.count, RIGHT, self.tr("trainable"))
+        painter.setPen(theme.color("text3"))
+        painter.drawText(where.axis, LEFT, numbers.figure(10.0 ** self.span[0], 1))
+
+
+class GradientList(QListView):
+    """The rows. ``freeze_requested`` carries a path and the requires_grad that is wanted: by mouse on the button, or
+    Space on the chosen row."""
+
+    freeze_requested = Signal(str, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.painter = GradientModel(), GradientDelegate()
+        self._pressed: QModelIndex | None = None
+        self.setModel(self.rows)
+        self.setItemDelegate(self.painter)
+        self.setUniformItemSizes(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setAccessibleName(self.tr("Gradient of each module"))
+
+    def button_rect(self, index: QModelIndex) -> QRectF:
+        """Where a row's button is, in the viewport."""
+        return self.painter.button_rect(QRectF(self.visualRect(index)))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._pressed = self._button_at(event.position().toPoint())
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        pressed, self._pressed = self._pressed, None
+        if pressed is not None and self._button_at(event.position().toPoint()) == pressed:
+            self._request(pressed)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space and self.currentIndex().isValid():
+            self._request(self.currentIndex())
+        else:
+            super().keyPressEvent(event)
+
+    def _button_at(self, point: QPoint) -> QModelIndex | None:
+        index = self.indexAt(point)
+        return index if index.isValid() and self.button_rect(index).contains(QPointF(point)) else None
+
+    def _request(self, index: QModelIndex) -> None:
+        row: GradientRow = index.data(ROW_ROLE)
+        if row.parameters:
+            self.freeze_requested.emit(row.path, not row.trainable)
