@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine.loading import formats, unwrap
+from modelight.engine.loading import distributed, formats, unwrap
 from modelight.engine.loading.torchfiles import refuse
 
 
@@ -106,7 +106,10 @@ def _stamp(files: list[tuple[int, int]]) -> str:
 
 def _files(path: Path) -> list[tuple[int, int]]:
     """(bytes, time of change) of every file that the checkpoint consists of."""
-    parts = _shards(path) if path.name.endswith(".index.json") else [path]
+    if path.is_dir():
+        parts = [*distributed.files(path)]
+    else:
+        parts = _shards(path) if path.name.endswith(".index.json") else [path]
     states = [part.stat() for part in parts]
     return [(state.st_size, state.st_mtime_ns) for state in states]
 

@@ -13,7 +13,7 @@ from typing import Any
 import safetensors
 import torch
 
-from modelight.engine.loading import torchfiles
+from modelight.engine.loading import distributed, torchfiles
 from modelight.engine.loading.torchfiles import first_line, refuse
 
 MAX_GROWTH = 20
@@ -67,6 +67,8 @@ def read_raw(path: Path, trust: bool = False) -> Raw:
     Raises:
         EngineError: kind ``checkpoint`` for a file that cannot be read, ``consent`` where only a full unpickle would.
     """
+    if path.is_dir() and distributed.is_folder(path):
+        return Raw(path, "torch distributed", distributed.read(path))
     path = _regular(path)
     if path.name.endswith(".index.json"):
         return _sharded(path, trust)
@@ -99,11 +101,6 @@ def _regular(path: Path) -> Path:
 
 
 def _in_folder(folder: Path) -> Path:
-    if (folder / ".metadata").is_file() and any(folder.glob("*.distcp")):
-        raise refuse(
-            f"{folder} is a checkpoint of torch.distributed: convert it with "
-            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
-        )
     for pattern in _WEIGHTS_IN_FOLDERS:
         found = sorted(folder.glob(pattern))
         if len(found) > 1 and not pattern.endswith(".json"):

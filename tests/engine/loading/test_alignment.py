@@ -1,4 +1,4 @@
-"""Checkpoints whose names or shapes are not the model's: what is proposed, how sure it is, and what loads on request."""
+"""Checkpoints of other names or shapes than the model's: what is proposed, how sure it is, what loads on request."""
 
 from __future__ import annotations
 
@@ -199,7 +199,12 @@ def opened(folder: Path, spec: str, content: Any) -> OpenModel:
 
 
 def weights(width: int, classes: int) -> dict[str, torch.Tensor]:
-    shapes = {"body.weight": (width, 8), "body.bias": (width,), "head.weight": (classes, width), "head.bias": (classes,)}
+    shapes = {
+        "body.weight": (width, 8),
+        "body.bias": (width,),
+        "head.weight": (classes, width),
+        "head.bias": (classes,),
+    }
     return {name: torch.rand(shape) for name, shape in shapes.items()}
 
 

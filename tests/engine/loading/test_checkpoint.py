@@ -327,12 +327,7 @@ def test_weights_beside_a_configuration_are_found(tmp_path: Path) -> None:
     assert (report.loaded, report.unexpected) == (9, [])
 
 
-def test_a_folder_of_torch_distributed_and_an_exported_program_are_told(tmp_path: Path) -> None:
-    (tmp_path / "dcp").mkdir()
-    (tmp_path / "dcp" / ".metadata").write_bytes(b"x")
-    (tmp_path / "dcp" / "__0_0.distcp").write_bytes(b"x")
-    with pytest.raises(EngineError, match="dcp_to_torch FOLDER FILE"):
-        checkpoint.read(tmp_path / "dcp")
+def test_an_exported_program_is_told(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "net.pt2")
     with pytest.raises(EngineError, match="its mode was baked in"):
         checkpoint.read(tmp_path / "net.pt2")
