@@ -187,7 +187,7 @@ def _spare_the_compiler() -> None:
     seconds and 800 modules in the middle of the model's first forward. The wrapper looks for what it should call under
     ``__dynamo_disable``; where nobody has imported the compiler there is nothing to hide from.
     """
-    wrapped = getattr(Watch.__torch_dispatch__, "__wrapped__", None)
+    wrapped: Any = getattr(Watch.__torch_dispatch__, "__wrapped__", None)
     if wrapped is None:
         return
     if "torch._dynamo" not in sys.modules:
