@@ -20,14 +20,16 @@ def has_display() -> bool:
     return not needs_server or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def run_window(setup: Setup | None, command: list[str] | None = None) -> int:
+def run_window(setup: Setup | None, command: list[str] | None = None, hint: str = "") -> int:
     """Open the window on a model, or on the welcome page; returns the exit status once it is closed.
 
-    ``command`` starts the model process, where that is not this interpreter's own.
+    ``command`` starts the model process, where that is not this interpreter's own; ``hint`` is said once the model is
+    open.
     """
     if not has_display():
         print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
         return 2
+    from PySide6.QtCore import Qt
     from PySide6.QtWidgets import QApplication
 
     from modelight.client import Client
@@ -47,6 +49,8 @@ def run_window(setup: Setup | None, command: list[str] | None = None) -> int:
     window = Window(session, settings, follower)
     window.show()
     if setup is not None:
+        if hint:
+            session.opened.connect(lambda _: window.messages.notice(hint), Qt.ConnectionType.SingleShotConnection)
         session.open(setup)
     else:
         session.start_process()

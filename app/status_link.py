@@ -52,6 +52,7 @@ class StatusLink(QObject):
                 modes.eval,
                 output=output_words(frame),
                 autograd_bytes=frame.autograd.kept,
+                autograd_also=(frame.autograd.parameters, frame.autograd.inputs),
                 milliseconds=frame.milliseconds,
                 right=self._pages.accuracy(),
                 note=", ".join(phrase(note) for note in frame.notes),
@@ -68,10 +69,10 @@ def output_words(frame: Frame) -> str:
     if not frame.outputs:
         return ""
     first = frame.outputs[0]
-    if first.is_inference:
-        return "output is_inference() = True"
     words = f"output requires_grad = {first.requires_grad}"
-    return f"{words}, {first.grad_fn}" if first.grad_fn else words
+    if first.grad_fn:
+        words += f", grad_fn = {first.grad_fn}"
+    return f"{words}, is_inference() = {first.is_inference}"
 
 
 def lost_words(frame: Frame) -> str:

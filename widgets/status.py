@@ -25,6 +25,7 @@ class Status:
     output: str = ""
     """What came out, e.g. "output requires_grad = False"; not translated, since it is Python."""
     autograd_bytes: int | None = None
+    """Kept for backward: neither parameters nor inputs."""
     milliseconds: float | None = None
     right: tuple[int, int] | None = None
     """(samples answered right, labelled samples)"""
@@ -41,6 +42,8 @@ class Status:
 
 def _counted(number: int, one: str, many: str) -> str:
     return "" if not number else one if number == 1 else many.format(numbers.count(number))
+    autograd_also: tuple[int, int] = (0, 0)
+    """Bytes of (parameters, inputs) that backward needs as well, which are there anyway."""
 
 
 class StatusBar(QWidget):
@@ -76,7 +79,7 @@ class StatusBar(QWidget):
         if status.output:
             texts.append(status.output)
         if status.autograd_bytes is not None:
-            texts.append(self.tr("autograd keeps {0}").format(numbers.size(status.autograd_bytes)))
+            texts.append(self._autograd(status.autograd_bytes, *status.autograd_also))
         if status.milliseconds is not None:
             texts.append(numbers.milliseconds(status.milliseconds))
         if status.right is not None:
@@ -84,6 +87,13 @@ class StatusBar(QWidget):
             share = numbers.percent(good / labelled)
             texts.append(self.tr("accuracy {0}, {1} of {2}").format(share, good, labelled))
         return [*texts, status.note] if status.note else texts
+
+    def _autograd(self, kept: int, parameters: int, inputs: int) -> str:
+        text = self.tr("autograd keeps {0}").format(numbers.size(kept))
+        if not parameters and not inputs:
+            return text
+        also = self.tr("beside {0} of parameters, {1} of inputs")
+        return f"{text} {also.format(numbers.size(parameters), numbers.size(inputs))}"
 
     def trace_text(self) -> str:
         """The text at the right: what the last run left behind."""

@@ -92,14 +92,14 @@ def test_the_remedy_of_the_first_finding_removes_it(incident: Offscreen, after: 
 
 def test_the_status_bar_tells_what_came_out(incident: Offscreen, after: After) -> None:
     status = incident.window.status.value()
-    assert (status.train, status.eval, status.output) == (14, 0, "output requires_grad = False")
+    assert (status.train, status.eval, status.output) == (14, 0, "output requires_grad = False, is_inference() = False")
     assert (status.autograd_bytes, status.buffers_put_back, status.right) == (0, 9, (4, 8))
     after(incident, lambda: incident.window.toolbar.grad.button("enabled").click())
     status = incident.window.status.value()
-    assert status.output == "output requires_grad = True, AddmmBackward0"
-    assert status.autograd_bytes is not None and status.autograd_bytes > 0
+    assert status.output == "output requires_grad = True, grad_fn = AddmmBackward0, is_inference() = False"
+    assert status.autograd_bytes is not None and status.autograd_bytes > 0 and status.autograd_also[0] > 0
     after(incident, lambda: incident.window.toolbar.grad.button("inference_mode").click())
-    assert incident.window.status.value().output == "output is_inference() = True"
+    assert incident.window.status.value().output == "output requires_grad = False, is_inference() = True"
     after(incident, lambda: incident.session.set_grad_mode("no_grad"))
 
 
