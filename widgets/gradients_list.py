@@ -156,7 +156,7 @@ class GradientDelegate(QStyledItemDelegate):
         """What came out, as autograd sees it."""
         if not row.calls:
             return self.tr("not called")
-        return row.grad_fn or self.tr("output without grad")
+        return row.grad_fn or self.tr("no grad")
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
@@ -253,11 +253,14 @@ class GradientHeader(QWidget):
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text2"))
         painter.drawText(where.name, LEFT, self.tr("module"))
-        painter.drawText(where.axis.united(where.figure), RIGHT, self.tr("gradient, norm"))
+        painter.drawText(where.axis, Qt.AlignmentFlag.AlignCenter, self.tr("gradient"))
+        painter.drawText(where.figure, RIGHT, self.tr("norm"))
         painter.drawText(where.kept, RIGHT, self.tr("kept"))
         painter.drawText(where.count, RIGHT, self.tr("trainable"))
         painter.setPen(theme.color("text3"))
-        painter.drawText(where.axis, LEFT, numbers.figure(10.0 ** self.span[0], 1))
+        ends = where.axis.adjusted(4, 0, -4, 0)
+        for power, side in zip(self.span, (LEFT, RIGHT), strict=True):
+            painter.drawText(ends, side, numbers.figure(10.0**power, 1))
 
 
 class GradientList(QListView):

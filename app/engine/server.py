@@ -15,7 +15,7 @@ from modelight.engine import as_python, experiments, findings, heard, modes, run
 from modelight.engine.api import Snapshot, snapshot
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
-from modelight.engine.experiments import gradients, matrix
+from modelight.engine.experiments import gradients, matrix, reestimate, repaired
 from modelight.engine.experiments.batch_curve import batch_curve
 from modelight.engine.experiments.mc_dropout import mc_dropout
 from modelight.engine.experiments.repeatability import repeatability
@@ -61,6 +61,7 @@ class Server:
         self._info: p.InputInfo | None = None
         self._directory = ""
         self._baseline: Snapshot | None = None
+        self._estimate: reestimate.Estimate | None = None
         self._handlers: dict[type, Callable[[Any], p.Event]] = {
             p.Hello: self._hello,
             p.Open: self._open,
@@ -80,6 +81,8 @@ class Server:
             p.AskRepeatability: self._repeatability,
             p.AskMcDropout: self._mc_dropout,
             p.AskGradients: self._gradients,
+            p.ReEstimate: self._reestimate,
+            p.ExportCheckpoint: self._export,
             p.Inspect: self._inspect,
             p.InspectTensor: self._inspect_tensor,
             p.CompareCheckpoints: self._compare_checkpoints,
@@ -134,7 +137,7 @@ class Server:
         model = opening.open_model(command, progress=self._progress(command), should_stop=self._should_stop(command))
         self._model, self._rows, self._directory = model, Rows(model.module), command.directory
         self._inputs, self._info = model.example if model.example is not None else (None, None)
-        self._baseline = None
+        self._baseline = self._estimate = None
         return self._describe(command.id)
 
     def _describe(self, command_id: int) -> p.Opened:
@@ -165,7 +168,7 @@ class Server:
             align=command.align,
             partial=command.partial,
         )
-        self._baseline = None
+        self._baseline = self._estimate = None
         return self._describe(command.id)
 
     def _set_input(self, command: p.SetInput) -> p.Event:
@@ -332,6 +335,32 @@ class Server:
             **how,
         )
         return replace(found, id=command.id)
+
+    def _reestimate(self, command: p.ReEstimate) -> p.Event:
+        model, rows = self._opened()
+        batches, info = self._fed()
+        self._estimate = reestimate.reestimate(
+            model.module,
+            batches,
+            rows,
+            command,
+            info=info,
+            classes=model.classes,
+            should_stop=self._should_stop(command),
+            progress=self._progress(command),
+        )
+        return self._estimate.reply
+
+    def _export(self, command: p.ExportCheckpoint) -> p.Event:
+        model, rows = self._opened()
+        if self._estimate is None or self._estimate.reply.id != command.estimate:
+            raise EngineError(
+                "These statistics are no longer those of the open model: estimate them again.",
+                kind="checkpoint",
+                clause=p.Clause("estimate-outdated"),
+            )
+        original = None if model.report is None else model.report.path
+        return repaired.export(model.module, rows, self._estimate, command, original)
 
     def _inspect(self, command: p.Inspect) -> p.Event:
         return handlers.handle(command, progress=self._progress(command), should_stop=self._should_stop(command))

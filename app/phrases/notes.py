@@ -57,6 +57,35 @@ PHRASES: dict[str, str] = {
         "phrases", "No output requires grad: a loss computed from them cannot be differentiated."
     ),
     "backward-raises": QT_TRANSLATE_NOOP("phrases", "Backward raised {error}"),
+    "re-estimating-before": QT_TRANSLATE_NOOP("phrases", "Running in eval with the present statistics"),
+    "re-estimating": QT_TRANSLATE_NOOP("phrases", "Estimating statistics, pass {pass:count} of {passes:count}"),
+    "re-estimating-after": QT_TRANSLATE_NOOP("phrases", "Running in eval with the new statistics"),
+    "nothing-to-re-estimate": QT_TRANSLATE_NOOP(
+        "phrases", "No layer of this model has running statistics that a run in train would move."
+    ),
+    "keeps-statistics": QT_TRANSLATE_NOOP("phrases", "kept: in train, too, this {type} does not update them"),
+    "estimate-one-sample": QT_TRANSLATE_NOOP(
+        "phrases",
+        "Every batch is one sample, so the variances say nothing of how samples differ from each other. "
+        "Choose a larger batch.",
+    ),
+    "estimate-uneven": QT_TRANSLATE_NOOP(
+        "phrases", "The last batch holds {last:count} samples instead of {batch:count} and counts as much."
+    ),
+    "estimate-outdated": QT_TRANSLATE_NOOP(
+        "phrases", "These statistics are no longer those of the open model: estimate them again."
+    ),
+    "export-suffix": QT_TRANSLATE_NOOP(
+        "phrases", "End the name of {file} in .safetensors or .pt: that says the format."
+    ),
+    "export-original": QT_TRANSLATE_NOOP(
+        "phrases", "{file} is the checkpoint that is loaded, and stays as it is. Choose another name."
+    ),
+    "export-exists": QT_TRANSLATE_NOOP("phrases", "{file} is there already. Choose another name."),
+    "export-failed": QT_TRANSLATE_NOOP("phrases", "{file} could not be written: {error}"),
+    "export-not-tensors": QT_TRANSLATE_NOOP(
+        "phrases", "safetensors holds tensors alone, and {name} is none: write a .pt file."
+    ),
     "raises": QT_TRANSLATE_NOOP("phrases", "{error}"),
     "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
     "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
