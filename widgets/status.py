@@ -38,12 +38,12 @@ class Status:
     """With *Keep updates* on: passes whose updates stand."""
     lost: str = ""
     """What could not be put back, as a sentence; goes before all else at the right."""
+    autograd_also: tuple[int, int] = (0, 0)
+    """Bytes of (parameters, inputs) that backward needs as well, which are there anyway."""
 
 
 def _counted(number: int, one: str, many: str) -> str:
     return "" if not number else one if number == 1 else many.format(numbers.count(number))
-    autograd_also: tuple[int, int] = (0, 0)
-    """Bytes of (parameters, inputs) that backward needs as well, which are there anyway."""
 
 
 class StatusBar(QWidget):
