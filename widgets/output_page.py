@@ -27,8 +27,8 @@ class OutputPage(Page):
         super().__init__(parent)
         self._data: OutputData | None = None
         self.title = MenuButton()
-        self.heading = Heading(self.title)
         self.field, self.reading = MenuButton(12, 400, "text2"), MenuButton(12, 400, "text2")
+        self.heading = Heading(self.title, self.reading)
         self.bad_values = Badge()
         self.samples, self.same, self.raw = SamplePlot(), SameStrip(), RawPlot()
         self.same_heading, self.raw_heading = Heading(), Heading()
@@ -41,7 +41,7 @@ class OutputPage(Page):
             plot.setMaximumHeight(16777215)
             plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.column.addWidget(self.heading)
-        self.column.addLayout(row(self.field, self.reading, self.bad_values, None, spacing=16))
+        self.column.addLayout(row(self.field, self.bad_values, None, spacing=16))
         self.column.addWidget(self.unseen)
         self.column.addSpacing(8)
         self.column.addWidget(self.samples, 5)
@@ -81,13 +81,15 @@ class OutputPage(Page):
 
     def _fill_heading(self, data: OutputData) -> None:
         self.title.set_choices(self._fill_columns if data.columns > 1 and data.view in ("column", "top") else None)
-        self.heading.set_text(self.title_text(data), self.runs_text(data), self._legend(data))
+        self.reading.set_choices(self._fill_readings if len(data.readings) > 1 else None)
+        self.reading.setText(self.reading_name(data.reading))
+        self.reading.setToolTip(self.reading_text(data.reading))
+        self.reading.setVisible(data.view != "none")
+        runs, *shorter = self.runs_texts(data)
+        self.heading.set_text(self.title_text(data), runs, self._legend(data), shorter)
         self.field.setVisible(len(data.fields) > 1)
         self.field.set_choices(self._fill_fields)
         self.field.setText(self.tr("output %1").replace("%1", self._field_name(data.choice.field or "")))
-        self.reading.set_choices(self._fill_readings if len(data.readings) > 1 else None)
-        self.reading.setText(self.reading_text(data.reading))
-        self.reading.setVisible(data.view != "none")
         bad = numbers.count(data.not_finite)
         self.bad_values.set_text(
             self.tr("%1 values are NaN or infinite").replace("%1", bad) if data.not_finite else "", "attention"
@@ -112,8 +114,8 @@ class OutputPage(Page):
         text = self.tr("Probability of class %1") if data.bounded else self.tr("Value %1")
         return text.replace("%1", self._column_name(data, data.choice.column or 0))
 
-    def runs_text(self, data: OutputData) -> str:
-        """How the bars were got."""
+    def runs_texts(self, data: OutputData) -> list[str]:
+        """How the bars were got, in ever fewer words."""
         several = bool(np.isfinite(data.bars.spread).any() and np.nanmax(data.bars.spread) > 0)
         if data.view == "mean":
             text = self.tr("shape %1").replace("%1", numbers.shape(data.shape))
@@ -122,7 +124,8 @@ class OutputPage(Page):
         else:
             text = self._runs(data.runs)
         together = counted(data.batch, self.tr("one sample at a time"), self.tr("%1 samples at a time"))
-        return f"{text}, {together}"
+        short = counted(data.batch, self.tr("one at a time"), self.tr("%1 at a time"))
+        return [f"{text}, {together}", f"{text}, {short}", text]
 
     def _runs(self, runs: int) -> str:
         return counted(runs, self.tr("%1 run"), self.tr("%1 runs"))
@@ -135,6 +138,16 @@ class OutputPage(Page):
             "log_probabilities": self.tr("exp of log-probabilities"),
             "sigmoid": self.tr("sigmoid of the raw output"),
             "raw": self.tr("raw values"),
+        }[reading]
+
+    def reading_name(self, reading: Reading) -> str:
+        """The same in a word or two."""
+        return {
+            "softmax": self.tr("softmax"),
+            "probabilities": self.tr("as given"),
+            "log_probabilities": self.tr("exp"),
+            "sigmoid": self.tr("sigmoid"),
+            "raw": self.tr("raw"),
         }[reading]
 
     def _column_name(self, data: OutputData, column: int) -> str:

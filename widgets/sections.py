@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from modelight.widgets import paint, theme
-from modelight.widgets.labels import label
+from modelight.widgets.labels import ElidedLabel, label
 
 MARGIN, GAP = 20, 16
 
@@ -247,29 +247,39 @@ def _swatch(painter: QPainter, entry: Entry, box: QRectF) -> None:
 
 
 class Heading(QWidget):
-    """Title, what it is of, and the legend at the right; the legend takes a line of its own where they do not fit."""
+    """Title, what it is of, and the legend at the right; the legend takes a line of its own where they do not fit.
 
-    def __init__(self, title: QWidget | None = None) -> None:
+    ``choice`` stands after the title: how what follows is read.
+    """
+
+    _GAP, _BEFORE_LEGEND = 8, 16
+
+    def __init__(self, title: QWidget | None = None, choice: QWidget | None = None) -> None:
         super().__init__()
         self.title = title or label(weight=600)
-        self.subtitle = label(tone="text2", size=12)
+        self.choice = choice
+        self.subtitle = ElidedLabel(12, tone="text2")
         self.subtitle.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.legend = Legend()
+        self._words: Sequence[str] = ("",)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(8)
+        self._grid.setHorizontalSpacing(self._GAP)
         self._grid.setVerticalSpacing(2)
-        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnStretch(2, 1)
         self._grid.addWidget(self.title, 0, 0)
-        self._grid.addWidget(self.subtitle, 0, 1)
-        self._grid.addWidget(self.legend, 0, 2)
+        if self.choice is not None:
+            self._grid.addWidget(self.choice, 0, 1)
+        self._grid.addWidget(self.subtitle, 0, 2)
+        self._grid.addWidget(self.legend, 0, 3)
         self._rows = (0, 0)
 
-    def set_text(self, title: str, subtitle: str, entries: Sequence[Entry] = ()) -> None:
-        """All the words of the heading."""
+    def set_text(self, title: str, subtitle: str, entries: Sequence[Entry] = (), shorter: Sequence[str] = ()) -> None:
+        """All the words of the heading. Of ``subtitle`` and the ``shorter`` ones, which say the same in fewer words, the
+        first is shown that leaves the heading on one line."""
         if isinstance(self.title, QLabel | MenuButton):
             self.title.setText(title)
-        self.subtitle.setText(subtitle)
+        self._words = (subtitle, *shorter)
         self.legend.set_entries(entries)
         self.legend.setVisible(bool(entries))
         self._place()
@@ -279,17 +289,28 @@ class Heading(QWidget):
         self._place()
 
     def _place(self) -> None:
-        title, subtitle, legend = (part.sizeHint().width() for part in (self.title, self.subtitle, self.legend))
-        legend = legend + 16 if self.legend.entries() else 0
-        below = title + 8 + subtitle > self.width()
-        beside = (title + legend if below else title + 8 + subtitle + legend) <= self.width()
+        head = self.title.sizeHint().width() + self._GAP
+        if self.choice is not None and not self.choice.isHidden():
+            head += self.choice.sizeHint().width() + self._GAP
+        legend = self.legend.sizeHint().width() + self._BEFORE_LEGEND if self.legend.entries() else 0
+        words = self._fitting(self.width() - head - legend) or self._fitting(self.width() - head)
+        below = words is None
+        if (said := self._words[0] if words is None else words) != self.subtitle.text():
+            self.subtitle.setText(said)
+        used = head - self._GAP if below else head + self.subtitle.sizeHint().width()
+        beside = used + legend <= self.width()
         rows = (1 if below else 0, 0 if beside else (2 if below else 1))
         if rows == self._rows:
             return
         self._rows = rows
-        self._grid.addWidget(self.subtitle, rows[0], 0 if rows[0] else 1, 1, 3 if rows[0] else 1)
-        column, span = (2, 1) if beside else (0, 3)
+        self._grid.addWidget(self.subtitle, rows[0], 0 if rows[0] else 2, 1, 4 if rows[0] else 1)
+        column, span = (3, 1) if beside else (0, 4)
         self._grid.addWidget(self.legend, rows[1], column, 1, span, Qt.AlignmentFlag.AlignLeft)
+
+    def _fitting(self, room: int) -> str | None:
+        """The fullest words that fit; None where none do."""
+        metrics = QFontMetricsF(self.subtitle.font())
+        return next((words for words in self._words if metrics.horizontalAdvance(words) + 2 <= room), None)
 
 
 def row(*parts: QWidget | None, spacing: int = 8) -> QHBoxLayout:

@@ -75,8 +75,14 @@ def page(qtbot: QtBot) -> OutputPage:
 
 def test_the_title_and_how_the_bars_were_got(page: OutputPage) -> None:
     assert page.title.text() == "Probability of class 0, even"
-    assert page.heading.subtitle.text() == "mean of 16 runs, one sample at a time"
-    assert page.reading.text() == "softmax of the raw output"
+    assert page.heading.subtitle.text() == "mean of 16 runs, one at a time"
+    assert page.runs_texts(data()) == [
+        "mean of 16 runs, one sample at a time",
+        "mean of 16 runs, one at a time",
+        "mean of 16 runs",
+    ]
+    assert page.reading.text() == "softmax"
+    assert page.reading.toolTip() == "softmax of the raw output"
     assert [entry.text for entry in page.heading.legend.entries()] == ["label", "± 1 s.d."]
 
 
