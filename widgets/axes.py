@@ -92,7 +92,7 @@ class TickAxis(pg.AxisItem):  # type: ignore[misc]
         return list(zip(places, tick_texts(places), strict=True))
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
-        places = [place for place, _ in self.ticks()]
+        places = [place for place, text in self.ticks() if text]  # without a number only the grid has a line there
         step = min((b - a for a, b in pairwise(places)), default=1.0)
         return [(step, places)]
 
