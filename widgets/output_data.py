@@ -69,11 +69,14 @@ class Histogram:
     """(values counted, all values) where not all were counted."""
 
 
+Question = Literal["again", "company", "another"]
+
+
 @dataclass(frozen=True)
 class SameRow:
     """One of the three questions: where each answer lies, and the verdict with its figures."""
 
-    question: Literal["again", "company", "another"]
+    question: Question
     values: Floats
     verdict: Verdict
     low: float = float("nan")
@@ -81,6 +84,8 @@ class SameRow:
     count: int = 0
     others: int = 0
     """Mates in the batch, or how many of the inputs are noise."""
+    each: bool = False
+    """``high − low`` is how far any single value moved, where ``values`` are means of many."""
 
 
 @dataclass(frozen=True)

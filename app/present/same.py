@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from modelight.present.reading import read
 from modelight.protocol import InputInfo, OutputField, SameAnswer
-from modelight.widgets.output_data import Choice, SameRow, Verdict, View
+from modelight.widgets.output_data import Choice, Question, SameRow, Verdict, View
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +29,18 @@ def same_rows(
         parts = [read(part.numpy().astype(np.float64), reading) for part in (same.again, same.alone, same.company)]
         rows.append(_again(parts[0], choice, same.exact_again))
         rows.append(_company(parts[0], parts[1], parts[2], choice, same))
-    elif len(shown) > 1:
+    else:
+        # What has not been asked yet keeps its row, so that nothing jumps when the answer comes.
         first = shown[:, 0]
-        rows.append(_again(first, choice, bool((first == first[0]).all())))
+        known = len(shown) > 1
+        rows.append(_again(first, choice, bool((first == first[0]).all())) if known else _unasked("again", 1))
+        rows.append(_unasked("company", 0, shown.shape[1] - 1))
     rows.append(_another(shown, choice, info))
     return tuple(rows)
+
+
+def _unasked(question: Question, count: int, others: int = 0) -> SameRow:
+    return SameRow(question, np.empty(0), "none", count=count, others=others)
 
 
 def _pick(values: Floats, choice: Choice) -> Floats:
@@ -52,14 +59,17 @@ def _again(runs: Floats, choice: Choice, exact: bool) -> SameRow:
     if exact:
         return SameRow("again", picked, "exact", count=len(runs))
     widest = float(np.ptp(runs, axis=0).max())
-    low, high = (float(picked.min()), float(picked.max())) if choice.column is not None else (0.0, widest)
-    return SameRow("again", picked, "rounding" if _rounding(widest, runs) else "differs", low, high, len(runs))
+    verdict: Verdict = "rounding" if _rounding(widest, runs) else "differs"
+    if choice.column is None:
+        # The ticks are means, which may agree where the values do not.
+        return SameRow("again", picked, verdict, 0.0, widest, len(runs), each=True)
+    return SameRow("again", picked, verdict, float(picked.min()), float(picked.max()), len(runs))
 
 
 def _company(again: Floats, alone: Floats, company: Floats, choice: Choice, same: SameAnswer) -> SameRow:
     """Alone against among others. A random model differs anyway: only what repeats do not explain counts."""
     if not same.mates or not len(company) or not len(alone):
-        return SameRow("company", np.empty(0), "none")
+        return _unasked("company", 0)
     picked = np.concatenate([_pick(alone, choice), _pick(company, choice)])
     count = len(company)
     if not np.isfinite(picked).all():

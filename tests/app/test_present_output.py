@@ -232,8 +232,10 @@ def test_a_difference_outside_the_chosen_class_still_counts() -> None:
 
 def test_without_the_experiment_repeats_answer_the_first_question_alone() -> None:
     rows = rows_of(None, [[logits(0.5), logits(0.1)], [logits(0.6), logits(0.1)]])
-    assert set(rows) == {"again", "another"}
     assert rows["again"].verdict == "differs"
+    assert (rows["company"].verdict, rows["company"].others) == ("none", 1)
+    once = rows_of(None, [[logits(0.5), logits(0.1)]])
+    assert [row.verdict for row in once.values()] == ["none", "none", "moves"]
 
 
 def test_answers_that_are_not_numbers() -> None:
