@@ -67,6 +67,7 @@ class TreeState:
 
     training: bool | None
     effect: str = ""
+    """In few words, for the column."""
     tone: Tone = "none"
     """Which mode the effect is of; ``attention`` for what acts against its flag."""
     trainable: int = 0
@@ -75,6 +76,8 @@ class TreeState:
     """What is wrong with its own tensors, "" if nothing is."""
     remark: str = ""
     """Why the flag may not tell the whole story."""
+    whole_effect: str = ""
+    """The effect in as many words as it takes, where ``effect`` has fewer."""
 
 
 class Node:
@@ -279,7 +282,7 @@ def _text(node: Node, column: int) -> str:
 
 
 def _tooltip(node: Node) -> str:
-    lines = [f"{node.row.path or node.row.name} · {node.row.type}", node.state.effect]
+    lines = [f"{node.row.path or node.row.name} · {node.row.type}", node.state.whole_effect or node.state.effect]
     lines += [node.state.problem, node.state.remark, node.row.notes]
     if node.row.also_at:
         lines.append(_tr("The same module is also at {0}.").format(", ".join(node.row.also_at)))

@@ -70,3 +70,10 @@ def phrase(clause: Clause) -> str:
             return fill(table[clause.id], clause.values)
     figures = ", ".join(f"{name} {value}" for name, value in clause.values.items())
     return f"{clause.id} ({figures})" if figures else clause.id
+
+
+def short_phrase(clause: Clause) -> str:
+    """The same in a few words where there are such: what fits the effect column of the tree."""
+    from modelight.phrases import effects
+
+    return fill(effects.SHORT[clause.id], clause.values) if clause.id in effects.SHORT else phrase(clause)

@@ -1,6 +1,7 @@
 """Phrases: effects. See ``modelight.phrases`` for the format.
 
-Short words for the tree's *effect* column: what a layer does in one mode.
+What a layer does in one mode. ``SHORT`` has the words for the tree's *effect* column, about twenty letters wide, where
+those of ``PHRASES`` are too many; the whole stands in the row's tooltip and at the foot of the tree.
 """
 
 from __future__ import annotations
@@ -53,4 +54,38 @@ PHRASES: dict[str, str] = {
     "observes": QT_TRANSLATE_NOOP("phrases", "observes in both modes"),
     "quantizes": QT_TRANSLATE_NOOP("phrases", "rounds in both modes"),
     "observes-quantizes": QT_TRANSLATE_NOOP("phrases", "observes and rounds in both modes"),
+}
+
+SHORT: dict[str, str] = {
+    "no-flag": QT_TRANSLATE_NOOP("phrases", "has no mode"),
+    "reads-flag": QT_TRANSLATE_NOOP("phrases", "reads its flag"),
+    "script-reads-flag": QT_TRANSLATE_NOOP("phrases", "reads its flag"),
+    "flag-only": QT_TRANSLATE_NOOP("phrases", "flag only"),
+    # Dropouts
+    "drops-channels": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · channels"),
+    "alpha-drops": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · alpha"),
+    "alpha-drops-channels": QT_TRANSLATE_NOOP("phrases", "alpha {p:percent} · channels"),
+    "drops-samples": QT_TRANSLATE_NOOP("phrases", "skips {p:percent} · samples"),
+    "drops-batches": QT_TRANSLATE_NOOP("phrases", "skips {p:percent} · batches"),
+    "drops-between-layers": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} between"),
+    "drops-attention": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · attention"),
+    "drops-always": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · always"),
+    "drops-nothing": QT_TRANSLATE_NOOP("phrases", "drops nothing"),
+    # Normalisation
+    "batch-stats-cumulative": QT_TRANSLATE_NOOP("phrases", "batch stats · averages"),
+    "batch-stats-still": QT_TRANSLATE_NOOP("phrases", "batch stats · still"),
+    "batch-stats-counts": QT_TRANSLATE_NOOP("phrases", "batch stats · counts"),
+    "instance-stats-updates": QT_TRANSLATE_NOOP("phrases", "instance · updates"),
+    "instance-stats-still": QT_TRANSLATE_NOOP("phrases", "instance · still"),
+    "norm-reads-flag": QT_TRANSLATE_NOOP("phrases", "running · reads flag"),
+    "raises-without": QT_TRANSLATE_NOOP("phrases", "raises"),
+    # Others
+    "random-slope": QT_TRANSLATE_NOOP("phrases", "random slope"),
+    "power-iteration": QT_TRANSLATE_NOOP("phrases", "power iteration"),
+    "power-iteration-rests": QT_TRANSLATE_NOOP("phrases", "iteration rests"),
+    "fused-path": QT_TRANSLATE_NOOP("phrases", "fused path"),
+    "fused-path-skips": QT_TRANSLATE_NOOP("phrases", "fused path · skips"),
+    "observes": QT_TRANSLATE_NOOP("phrases", "observes"),
+    "quantizes": QT_TRANSLATE_NOOP("phrases", "rounds"),
+    "observes-quantizes": QT_TRANSLATE_NOOP("phrases", "observes · rounds"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from modelight.phrases import phrase
+from modelight.phrases import phrase, short_phrase
 from modelight.protocol import Clause, Frame, Row, RowState
 from modelight.widgets.numbers import shape
 from modelight.widgets.tree_model import Tone, TreeRow, TreeState
@@ -14,6 +14,9 @@ _REMARKS = {"needs-more-than-one-value", "untouched-statistics"}
 _WITH_STATISTICS = {"batch_norm", "instance_norm"}
 _AGAINST_FLAG = {"drops-always"}
 """Effects that no flag switches off: in eval they ask for attention."""
+_OF_NOTHING = {"no-effect", "no-effect-known"}
+"""Effects that hold of a module only as long as nothing else is known of it."""
+_OF_CHILDREN = {"layers-react", "layer-reacts"}
 _READS_FLAG = {"reads-flag", "script-reads-flag"}
 """Effects that a run has heard: what the flag does is not known, but it does something."""
 
@@ -37,8 +40,19 @@ def tree_shapes(frame: Frame | None) -> Mapping[int, str]:
 
 
 def effect_text(clauses: Iterable[Clause]) -> str:
+    """What a module does, in full."""
+    return " · ".join(phrase(clause) for clause in _telling(clauses, _OF_NOTHING))
+
+
+def effect_words(clauses: Iterable[Clause]) -> str:
     """What a module does, in the words of the effect column."""
-    return " · ".join(phrase(clause) for clause in clauses)
+    return " · ".join(short_phrase(clause) for clause in _telling(clauses, _OF_NOTHING | _OF_CHILDREN))
+
+
+def _telling(clauses: Iterable[Clause], weak: set[str]) -> list[Clause]:
+    """Without what the ``weak`` ones say, unless that is all."""
+    said = list(clauses)
+    return [clause for clause in said if clause.id not in weak] or said
 
 
 def _row(row: Row, model: str, has_statistics: bool) -> TreeRow:
@@ -62,7 +76,8 @@ def _state(state: RowState, row: Row) -> TreeState:
     remarks = [phrase(mark) for mark in state.marks if mark.id in _REMARKS]
     return TreeState(
         training=state.training,
-        effect=effect_text(state.effect),
+        effect=effect_words(state.effect),
+        whole_effect=effect_text(state.effect),
         tone=_tone(state, row),
         trainable=state.trainable,
         problem="; ".join(problems),

@@ -118,11 +118,22 @@ def test_the_tone_is_that_of_the_mode_unless_the_effect_defies_the_flag(
     assert tree_states([now], ROWS)[index].tone == tone
 
 
+def test_what_is_known_displaces_what_is_not() -> None:
+    always = Clause("drops-always", {"p": 0.2, "source": "net.py:7"})
+    shown = tree_states([state(1, True, [Clause("no-effect-known"), always])], ROWS)[1]
+    assert shown.effect == "drops 20\u00a0% · always"
+    assert shown.whole_effect == "drops 20\u00a0% in both modes at net.py:7"
+    shown = tree_states([state(0, True, [Clause("layers-react", {"count": 2}), always])], ROWS)[0]
+    assert (shown.effect, shown.whole_effect.split(" · ")[0]) == ("drops 20\u00a0% · always", "2 layers react")
+    assert tree_states([state(1, True, [Clause("no-effect-known")])], ROWS)[1].effect == "no effect known"
+
+
 def test_several_effects_and_marks_are_joined() -> None:
     effect = [Clause("batch-stats"), Clause("reads-flag", {"source": "net.py:7"})]
     marks = [Clause("has-nan", {"tensor": "running_var", "count": 2}), Clause("untouched-statistics")]
     shown = tree_states([state(1, True, effect, marks=marks)], ROWS)[1]
-    assert shown.effect == "batch stats · reads its training flag at net.py:7"
+    assert shown.effect == "batch stats · reads its flag"
+    assert shown.whole_effect == "batch stats · reads its training flag at net.py:7"
     assert "NaN" in shown.problem and "NaN" not in shown.remark
     assert "never updated" in shown.remark
 
