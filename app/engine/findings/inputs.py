@@ -75,6 +75,7 @@ def _culprit(evidence: Evidence, curve: Curve | None, probable: bool) -> tuple[s
     candidates = _upstream(evidence, curve)
     if not candidates:
         return None, 0.0
+    real = evidence.real
     try:
         found = experiments.flips(
             evidence.model,
@@ -85,7 +86,7 @@ def _culprit(evidence: Evidence, curve: Curve | None, probable: bool) -> tuple[s
             batch=evidence.command.batch,
             runs=2,
             candidates=candidates,
-            read=softmax if probable else lambda values: values,
+            read=lambda values: (softmax(values) if probable else values)[:, real],
             should_stop=evidence.should_stop,
             progress=evidence.progress,
         )
