@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from modelight.engine import catalog, flag
+from modelight.engine import catalog, flag, policy
 from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
 from modelight.protocol import RowState
@@ -128,7 +128,7 @@ PRESETS: dict[str, Callable[[nn.Module], bool]] = {
 
 def _has_running_statistics(module: nn.Module) -> bool:
     tracks = bool(getattr(module, "track_running_stats", True))
-    held = module._buffers.get("running_mean") is not None or module._buffers.get("running_var") is not None
+    held = any(policy.buffer(module, name) is not None for name in ("running_mean", "running_var"))
     # Instance norm without tracking never uses its buffers, whatever the mode.
     return held and (tracks or catalog.describe(module, 0).kind != "instance_norm")
 

@@ -64,12 +64,17 @@ def follows_its_base(kind: type, base: type) -> bool:
     return code.calls_super(forward) or bool(code.class_reads(kind))
 
 
+def buffer(module: nn.Module, name: str) -> torch.Tensor | None:
+    """A module's own buffer, None where it has none. (The dict of a scripted module has no ``get``.)"""
+    return dict(module._buffers.items()).get(name)
+
+
 def is_frozen_norm(module: nn.Module) -> bool:
     """Whether it normalises with fixed statistics, like torchvision's and DETR's FrozenBatchNorm2d: it holds running
     statistics and its code never asks for the mode."""
-    buffers = module._buffers
-    held = buffers.get("running_mean") is not None and buffers.get("running_var") is not None
-    if not held or isinstance(module, torch.jit.ScriptModule):
+    if isinstance(module, torch.jit.ScriptModule):
+        return False
+    if buffer(module, "running_mean") is None or buffer(module, "running_var") is None:
         return False
     base = next((base for base in (_BatchNorm, _InstanceNorm) if isinstance(module, base)), None)
     kind = type(module)
@@ -132,7 +137,7 @@ def preview(
         ValueError: the layer has no running statistics, or a forward has one value per channel, which raises in train.
     """
     rule = policy(module, training=True)
-    mean, var = module._buffers.get("running_mean"), module._buffers.get("running_var")
+    mean, var = buffer(module, "running_mean"), buffer(module, "running_var")
     if rule is None or mean is None or var is None or rule.lazy:
         raise ValueError(f"{type(module).__name__} has no running statistics to preview.")
     values = np.broadcast_to(np.asarray(counts, dtype=np.float64), (len(batch_mean),))
@@ -143,7 +148,7 @@ def preview(
     if not rule.updates or rule.still:
         return running_mean, running_var
     unbiased = np.asarray(batch_var, dtype=np.float64) * (values / (values - 1))[:, None]
-    tracked = module._buffers.get("num_batches_tracked")
+    tracked = buffer(module, "num_batches_tracked")
     count = 0 if tracked is None else int(tracked.item())
     for _ in range(passes):
         for new_mean, new_var in zip(np.asarray(batch_mean, dtype=np.float64), unbiased, strict=True):

@@ -305,3 +305,20 @@ def test_where_the_compiler_is_imported_watching_stays_hidden_from_it() -> None:
         "raise SystemExit(getattr(raw, '__dynamo_disable', raw) is raw)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("how", ["script", "trace", "inside"])
+def test_scripted_norms_run_and_are_left_as_they_were(how: str) -> None:
+    """The dicts of a scripted module have no ``get``; its layers refuse hooks, and their buffers move all the same."""
+    torch.manual_seed(0)
+    plain, value = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)), torch.randn(5, 6)
+    scripted = torch.jit.trace(plain.eval(), value) if how == "trace" else torch.jit.script(plain)  # type: ignore[no-untyped-call]
+    model = nn.Sequential(scripted, nn.Linear(4, 2)) if how == "inside" else scripted
+    expected = bare(model, "no_grad", 0, value)
+    before = state_bits(model)
+    frame = run(model, value)
+    assert frame.outputs[0].values is not None
+    assert np.array_equal(frame.outputs[0].values.numpy()[0], expected.numpy())
+    assert state_bits(model) == before
+    assert frame.ledger.buffers == (0 if how == "trace" else 3)

@@ -40,7 +40,7 @@ def _mutates(rule: policy.Policy) -> tuple[str, ...]:
 def _look_alike(module: nn.Module, training: bool) -> Effect | None:
     """Others' norms, as in-place or synchronised ones: which statistics they use when is their own business."""
     reads = code.flag_reads(module)
-    if not reads or all(module._buffers.get(name) is None for name in _STATISTICS):
+    if not reads or all(policy.buffer(module, name) is None for name in _STATISTICS):
         return None
     return Effect([say("norm-reads-flag", source=reads[0].source)], reacts=True)
 

@@ -95,7 +95,7 @@ def reestimate(
     if not chosen:
         raise EngineError(
             "The model has no layer whose running statistics a run in train would move.",
-            kind="run",
+            kind="input",
             clause=p.Clause("nothing-to-re-estimate"),
         )
     with leave_no_trace(model), _raised_inside_model(rows):
@@ -119,7 +119,7 @@ def _layers(rows: Rows) -> tuple[dict[str, _NormBase], dict[str, p.Clause]]:
     chosen: dict[str, _NormBase] = {}
     kept: dict[str, p.Clause] = {}
     for row, (path, module) in enumerate(zip(rows.paths, rows.modules, strict=True)):
-        has = module._buffers.get("running_mean") is not None and module._buffers.get("running_var") is not None
+        has = all(policy.buffer(module, name) is not None for name in ("running_mean", "running_var"))
         if not has or rows.index_of(module) != row or isinstance(module, torch.jit.ScriptModule):
             continue
         rule = policy.policy(module, training=True)
@@ -137,7 +137,7 @@ def _all_eval(rows: Rows) -> None:
 
 
 def _copies(module: nn.Module) -> dict[str, torch.Tensor]:
-    buffers = {name: module._buffers.get(name) for name in BUFFERS}
+    buffers = {name: policy.buffer(module, name) for name in BUFFERS}
     return {name: tensor.detach().clone() for name, tensor in buffers.items() if tensor is not None}
 
 
