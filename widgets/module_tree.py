@@ -8,6 +8,7 @@ from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
+    QFontMetricsF,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -16,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyleOptionViewItem, QTreeView, QWidget
 
-from modelight.widgets import theme
+from modelight.widgets import numbers, theme
 from modelight.widgets.lamp import LampState
 from modelight.widgets.signs import paint_sign
 from modelight.widgets.tree_delegate import LAMP_REACH, TreeDelegate
@@ -26,7 +27,10 @@ from modelight.widgets.tree_menu import fill_menu
 from modelight.widgets.tree_model import Column, Node, TreeModel, TreeRow, TreeState
 
 _WIDTHS = {Column.MODE: 72, Column.EFFECT: 132, Column.PARAMETERS: 62, Column.REQUIRES_GRAD: 104, Column.SHAPE: 120}
-_MODULE_LEAST = 150
+_MODULE_LEAST, _MODULE_MOST = 150, 300
+"""Between these the module column takes what its widest name needs; beyond, names are elided in the middle."""
+_SIGN_ROOM = 30
+"""Beside a name: the margins of its cell and a sign."""
 _WIDE = 720
 """From this width on the optional columns show by themselves."""
 _EXPAND_UP_TO = 400
@@ -57,6 +61,7 @@ class ModuleTree(QTreeView):
         self._pressed: QPersistentModelIndex | None = None
         self._keyboard = False
         self._chosen_columns = False
+        self._name_room = _MODULE_LEAST
         self._empty = self.tr("Open a model to see its modules.")
         self.setModel(self._filter)
         self.setItemDelegate(TreeDelegate(self))
@@ -89,7 +94,6 @@ class ModuleTree(QTreeView):
         header.moveSection(Column.MODE, 0)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(Column.MODE, QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(Column.MODULE, QHeaderView.ResizeMode.Stretch)
         for column, width in _WIDTHS.items():
             header.resizeSection(column, width)
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -107,6 +111,8 @@ class ModuleTree(QTreeView):
             self.expandAll()
         else:
             self.expandToDepth(0)
+        self._measure(rows)
+        self._fit_columns()
         if rows:
             self.select(rows[0].path)
 
@@ -275,6 +281,7 @@ class ModuleTree(QTreeView):
         super().resizeEvent(event)
         if not self._chosen_columns:
             self._show_optional(self.width() >= _WIDE)
+        self._fit_columns()
 
     # -- within -------------------------------------------------------------------------------------------------------
 
@@ -304,6 +311,34 @@ class ModuleTree(QTreeView):
         if path is not None:
             self.select(path)
 
+    def _measure(self, rows: Sequence[TreeRow]) -> None:
+        """How wide the names and the numbers of parameters are."""
+        depths: list[int] = []
+        deepest: dict[str, int] = {}
+        for row in rows:
+            depths.append(depths[row.parent] + 1 if row.parent >= 0 else 0)
+            deepest[row.name] = max(deepest.get(row.name, 0), depths[-1])
+        names = QFontMetricsF(theme.font(13, 500))
+        widest = max(
+            (names.horizontalAdvance(name) + self.indentation() * (deepest[name] + 1) for name in deepest), default=0
+        )
+        self._name_room = min(max(round(widest) + _SIGN_ROOM, _MODULE_LEAST), _MODULE_MOST)
+        most = numbers.count(max((row.parameters for row in rows), default=0))
+        figures = round(QFontMetricsF(theme.font(12)).horizontalAdvance(most)) + 22
+        self.header().resizeSection(Column.PARAMETERS, max(_WIDTHS[Column.PARAMETERS], figures))
+
+    def _fit_columns(self) -> None:
+        """The module column takes what the others leave. Where its names need more, the parameters go first, and then
+        the view scrolls sideways: a lamp beside "…" tells nobody what it would flip."""
+        header = self.header()
+        room = self.viewport().width()
+        others = room - header.sectionSize(Column.MODE) - header.sectionSize(Column.EFFECT)
+        if not self._chosen_columns:
+            self.setColumnHidden(Column.PARAMETERS, others - header.sectionSize(Column.PARAMETERS) < self._name_room)
+        shown = (column for column in Column if column != Column.MODULE and not self.isColumnHidden(column))
+        taken = sum(header.sectionSize(column) for column in shown)
+        header.resizeSection(Column.MODULE, max(self._name_room, room - taken))
+
     def _show_optional(self, show: bool) -> None:
         for column in (Column.REQUIRES_GRAD, Column.SHAPE):
             self.setColumnHidden(column, not show)
@@ -322,6 +357,7 @@ class ModuleTree(QTreeView):
     def _choose_column(self, column: Column, shown: bool) -> None:
         self._chosen_columns = True
         self.setColumnHidden(column, not shown)
+        self._fit_columns()
 
     def _on_current_changed(self, current: QModelIndex) -> None:
         if node := self._node(current):
