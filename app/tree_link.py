@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QSignalBlocker
 
 from modelight.pages import Pages
-from modelight.present.selection import Selected, selection
+from modelight.present.selection import Selected, selection, subtree
 from modelight.present.tree import tree_rows, tree_shapes, tree_states
 from modelight.protocol import Frame, Opened, RowState
 from modelight.session import Session
@@ -71,6 +71,7 @@ class TreeLink(QObject):
             self._pane.selection.set_selection(None)
             return
         index = next(number for number, row in enumerate(model.rows) if row.path == path)
+        has_children = index + 1 < len(model.rows) and model.rows[index + 1].parent == index
         chosen = Selected(
             model.rows[index],
             self._session.states[index],
@@ -78,7 +79,8 @@ class TreeLink(QObject):
             setup.grad_mode,
             self._pane.tree.lamp(path),
             self._pages.seen.history.newest,
-            has_children=index + 1 < len(model.rows) and model.rows[index + 1].parent == index,
+            has_children=has_children,
+            below=subtree(index, model.rows, self._session.states) if has_children else None,
         )
         self._pane.selection.set_selection(selection(chosen))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
 from modelight.present.tree import effect_text
 from modelight.protocol import DropoutCapture, Frame, GradMode, ModuleCapture, NormCapture, Row, RowState, Value
 from modelight.widgets.lamp import LampState
-from modelight.widgets.numbers import shape
+from modelight.widgets.numbers import count, shape
 from modelight.widgets.selection_pane import Selection, SelectionLine
 
 WORDS = {
@@ -20,6 +21,10 @@ WORDS = {
     "effect": QT_TRANSLATE_NOOP("phrases", "Does now"),
     "in-train": QT_TRANSLATE_NOOP("phrases", "In train"),
     "in-eval": QT_TRANSLATE_NOOP("phrases", "In eval"),
+    "subtree": QT_TRANSLATE_NOOP("phrases", "Subtree"),
+    "subtree-all": QT_TRANSLATE_NOOP("phrases", "all {count:count} in {mode}"),
+    "subtree-mixed": QT_TRANSLATE_NOOP("phrases", "{train:count} in train, {eval:count} in eval"),
+    "reacting": QT_TRANSLATE_NOOP("phrases", "React"),
     "uses": QT_TRANSLATE_NOOP("phrases", "Uses"),
     "uses-batch": QT_TRANSLATE_NOOP("phrases", "statistics of this batch: {samples}, {values:count} values"),
     "one-sample": QT_TRANSLATE_NOOP("phrases", "1 sample"),
@@ -60,6 +65,32 @@ WORDS = {
 
 
 @dataclass(frozen=True)
+class Subtree:
+    """A module and all below it, each counted once: how many are in train and in eval, and the types of those that
+    react to the mode, most frequent first."""
+
+    train: int
+    eval: int
+    reacting: tuple[tuple[str, int], ...]
+
+
+def subtree(index: int, rows: Sequence[Row], states: Sequence[RowState]) -> Subtree:
+    """The subtree of a row. Rows stand in the order of a walk: a subtree ends where a parent lies before it."""
+    end = next((at for at in range(index + 1, len(rows)) if rows[at].parent < index), len(rows))
+    seen: set[str] = set()
+    train = evaluate = 0
+    reacting: Counter[str] = Counter()
+    for row, state in zip(rows[index:end], states[index:end], strict=True):
+        if not seen.isdisjoint(row.also_at):
+            continue
+        seen.add(row.path)
+        train += state.training is True
+        evaluate += state.training is False
+        reacting[row.type] += row.sensitive
+    return Subtree(train, evaluate, tuple(entry for entry in reacting.most_common() if entry[1]))
+
+
+@dataclass(frozen=True)
 class Selected:
     """One module as the engine last told of it. ``frame`` is the newest run in the present state, None without one."""
 
@@ -70,6 +101,8 @@ class Selected:
     lamp: LampState
     frame: Frame | None = None
     has_children: bool = False
+    below: Subtree | None = None
+    """Of a module that has children."""
 
 
 def selection(of: Selected) -> Selection:
@@ -79,6 +112,9 @@ def selection(of: Selected) -> Selection:
         middle = [_line("uses", _uses(norm, of)), _line("updates", _updates(norm, of))]
     elif dropout is not None:
         middle = [_line("drops", _drops(dropout)), _line("already-zero", _already_zero(dropout))]
+    elif of.below is not None and {clause.id for clause in of.state.effect} <= {"layers-react", "layer-reacts"}:
+        # That so many layers react is in the tree already, and the same in either mode.
+        middle = [_line("subtree", _flags(of.below)), _line("reacting", _types(of.below))]
     else:
         other = "in-eval" if of.state.training else "in-train"
         middle = [_line("effect", effect_text(of.state.effect)), _line(other, effect_text(of.state.other))]
@@ -103,6 +139,16 @@ def _say(id_: str, **values: Value) -> str:
 
 def _line(name: str, value: str) -> SelectionLine:
     return SelectionLine(_say(name), value)
+
+
+def _flags(below: Subtree) -> str:
+    if below.train and below.eval:
+        return _say("subtree-mixed", train=below.train, eval=below.eval)
+    return _say("subtree-all", count=below.train or below.eval, mode="train" if below.train else "eval")
+
+
+def _types(below: Subtree) -> str:
+    return ", ".join(f"{count(number)} {type_}" for type_, number in below.reacting)
 
 
 def _norm(of: Selected) -> NormCapture | None:
