@@ -275,8 +275,11 @@ class Heading(QWidget):
         self._rows = (0, 0)
 
     def set_text(self, title: str, subtitle: str, entries: Sequence[Entry] = (), shorter: Sequence[str] = ()) -> None:
-        """All the words of the heading. Of ``subtitle`` and the ``shorter`` ones, which say the same in fewer words, the
-        first is shown that leaves the heading on one line."""
+        """All the words of the heading.
+
+        Of ``subtitle`` and the ``shorter`` ones, which say it in fewer words, the first is shown that leaves the
+        heading on one line.
+        """
         if isinstance(self.title, QLabel | MenuButton):
             self.title.setText(title)
         self._words = (subtitle, *shorter)

@@ -22,6 +22,7 @@ WORDS = {
     "edit-code": QT_TRANSLATE_NOOP("phrases", "Copy the line"),
     "undo": QT_TRANSLATE_NOOP("phrases", "Undo"),
     "copy-python": QT_TRANSLATE_NOOP("phrases", "Copy as Python"),
+    "curve": QT_TRANSLATE_NOOP("phrases", "How far inputs differ, module by module:"),
     "solved": QT_TRANSLATE_NOOP("phrases", "No longer so: {title}"),
     "solved-flags": QT_TRANSLATE_NOOP("phrases", "**{remedy}** changed {count:count} flags."),
     "solved-done": QT_TRANSLATE_NOOP("phrases", "**{remedy}** did it."),
@@ -77,7 +78,7 @@ def _keyed(findings: Sequence[Finding]) -> dict[str, Finding]:
 def _card(finding: Finding, key: str, rows: Sequence[Row]) -> FindingRow:
     title, said = marked(finding)
     # Above the picture stands what is the case; below it, why and what else was tried.
-    body, after = (said[:1], said[1:]) if finding.curve is not None else (said, [])
+    body, after = ([*said[:1], _say("curve")], said[1:]) if finding.curve is not None else (said, [])
     return FindingRow(
         key=key,
         doc=finding.id,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from modelight import protocol as p
 from modelight.phrases import findings
 from modelight.present.findings import find_remedy, finding_rows, solved_row
-from modelight.present.selection import Selected, selection
+from modelight.present.selection import Selected, Subtree, selection, subtree
 from modelight.present.tree import tree_rows, tree_shapes, tree_states
 from modelight.protocol import Clause, Row, RowState
 
@@ -235,6 +237,22 @@ def test_a_module_with_children_is_told_of_as_a_whole() -> None:
     assert values["Thread"] == "grad on"
 
 
+def test_a_container_tells_of_the_layers_below_that_react() -> None:
+    again = Row("again", "again", 0, "Dropout", "torch.Dropout", 0, True, 1, kind="dropout", also_at=["drop"])
+    inner = Row("own.norm", "norm", 3, "BatchNorm2d", "torch.BatchNorm2d", 8, True, 1, kind="batch_norm")
+    rows = [*ROWS, inner, again]
+    states = [state(index, training) for index, training in enumerate((True, False, True, None, False, True))]
+    states[0] = state(0, True, [Clause("layers-react", {"count": 3})])
+    chosen = Selected(rows[0], states[0], "net", "no_grad", "mixed", None, True, subtree(0, rows, states))
+    values = {line.name: line.value for line in selection(chosen).lines}
+    assert list(values) == ["Flag", "Subtree", "React", "Gradients", "Thread", "Output"]
+    assert values["Subtree"] == "2 in train, 2 in eval"
+    assert values["React"] == "2 BatchNorm2d, 1 Dropout"
+    assert subtree(3, rows, states) == Subtree(0, 1, (("BatchNorm2d", 1),))
+    below = replace(chosen, below=subtree(3, rows, states))
+    assert {line.name: line.value for line in selection(below).lines}["Subtree"] == "all 1 in eval"
+
+
 def test_before_the_first_run_nothing_is_claimed() -> None:
     shown = lines(3, None, None)
     assert shown["Output"] == "no run yet"
@@ -283,6 +301,7 @@ def test_with_a_picture_the_first_line_stands_above_it() -> None:
     (card,) = finding_rows([finding(values=values, curve=CURVE)], ROWS)
     assert (card.title, card.after) == ("Several things", "Second.")
     assert card.body.startswith("First **0.5")
+    assert card.body.endswith("How far inputs differ, module by module:")
     assert card.curve is not None
     assert (card.curve.names, card.curve.eval, card.curve.collapse) == (("norm", "drop"), (0.5, None), 1)
 
