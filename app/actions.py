@@ -24,6 +24,7 @@ class Actions(QObject):
     open_requested = Signal()
     checkpoint_requested = Signal()
     inspect_requested = Signal()
+    reestimate_requested = Signal()
     picture_requested = Signal()
     spec_requested = Signal(object)
     """A :class:`Recent` to open: from the recent models, or a sample."""
@@ -66,6 +67,9 @@ class Actions(QObject):
             action.triggered.connect(lambda _=False, chosen=name: self.spec_requested.emit(sample(chosen)))
         self.checkpoint = self._add(menu, self.tr("Load checkpoint…"), self.checkpoint_requested.emit, "Ctrl+L")
         self._add(menu, self.tr("Look into a checkpoint…"), self.inspect_requested.emit, "Ctrl+I")
+        self.reestimate = self._add(
+            menu, self.tr("Re-estimate running statistics…"), self.reestimate_requested.emit, "Ctrl+Shift+E"
+        )
         menu.addSeparator()
         self._add_undo(menu)
         self.copy_python = self._add(menu, self.tr("Copy modes as Python"), self._session.ask_python, "Ctrl+Shift+C")

@@ -18,6 +18,8 @@ class Pages(QWidget):
     """Output, Dropout, Statistics, Layers and the console."""
 
     page_changed = Signal(str)
+    reestimate_requested = Signal()
+    """The Statistics page asks for statistics of the present input."""
     row_selected = Signal(str)
     """A page points at a module: its path."""
 
@@ -138,6 +140,7 @@ class Pages(QWidget):
     def _make_statistics(self) -> View:
         view = StatisticsView(self._session, self.seen)
         view.widget.layer_selected.connect(self.row_selected)
+        view.widget.reestimate_requested.connect(self.reestimate_requested)
         return view
 
     def _make_layers(self) -> View:

@@ -40,6 +40,7 @@ class Window(QMainWindow):
         super().__init__()
         self._session = session
         self._settings = settings
+        self._follower = follower
         self.actions_ = Actions(self, session, settings, follower)
         self.toolbar = Toolbar(session, self.actions_.presets)
         self.toolbar.model_button.setMenu(self.actions_.menu)
@@ -96,10 +97,12 @@ class Window(QMainWindow):
         actions.open_requested.connect(self.ask_for_model)
         actions.checkpoint_requested.connect(self.ask_for_checkpoint)
         actions.inspect_requested.connect(self.ask_for_inspection)
+        actions.reestimate_requested.connect(self.reestimate)
         actions.picture_requested.connect(self.ask_for_picture)
         actions.spec_requested.connect(self.open_recent)
         actions.copied.connect(lambda text: self.messages.notice(self.tr("Copied:"), text))
         self.toolbar.input.clicked.connect(self.ask_for_input)
+        self.pages.reestimate_requested.connect(self.reestimate)
         self.welcome.open_requested.connect(self.ask_for_model)
         self.welcome.files_dropped.connect(lambda paths: self.take_files([Path(path) for path in paths]))
         self.welcome.sample_chosen.connect(lambda key: self.open_recent(WelcomeLink.sample(key)))
@@ -149,6 +152,17 @@ class Window(QMainWindow):
         )  # brings pyqtgraph, which the first paint does not wait for
 
         CheckpointWindow(self._session, facts, trust, self).show()
+
+    def reestimate(self) -> None:
+        """Open the window that estimates running statistics from the present input."""
+        if self._session.model is None or self._session.input is None:
+            self.messages.problem(self.tr("Open a model and choose an input first."))
+            return
+        from modelight.reestimate_dialog import ReEstimateWindow  # brings pyqtgraph
+
+        window = ReEstimateWindow(self._session, self)
+        self._follower.changed.connect(window.retheme)
+        window.show()
 
     def ask_for_input(self) -> None:
         """Edit what the model is fed."""

@@ -25,6 +25,8 @@ class StatisticsPage(Page):
     """The path of the layer whose card was pressed."""
     keep_updates_requested = Signal(bool)
     restore_requested = Signal()
+    reestimate_requested = Signal()
+    """Estimate running statistics from the present input."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,6 +44,8 @@ class StatisticsPage(Page):
         self.keep.clicked.connect(self.keep_updates_requested)
         self.restore = Button(self.tr("Restore checkpoint"), height=26)
         self.restore.clicked.connect(self.restore_requested)
+        self.reestimate = Button(self.tr("Re-estimate…"), height=26)
+        self.reestimate.clicked.connect(self.reestimate_requested)
         self.words = label(tone="text2", size=12, wrap=True)
         self._lay_out()
 
@@ -77,6 +81,8 @@ class StatisticsPage(Page):
         self.column.addLayout(head)
         self.column.addSpacing(4)
         self.column.addWidget(self.table)
+        self.column.addSpacing(8)
+        self.column.addLayout(row(self.reestimate, None))
         self.column.addStretch(1)
 
     def data(self) -> StatisticsData | None:
