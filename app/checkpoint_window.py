@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -11,6 +13,24 @@ from modelight import protocol as p
 from modelight.present.checkpoint import checkpoint_data, tensor_data
 from modelight.session import Session
 from modelight.widgets.checkpoint_page import CheckpointPage
+
+
+def inspect(
+    session: Session, path: str, then: Callable[[p.CheckpointFacts, bool], None], key: str = "", trust: bool = False
+) -> None:
+    """Look into a checkpoint without its model.
+
+    ``then`` gets what is in it, and whether it was unpickled in full.
+    """
+    session.start_process()
+
+    def done(event: p.Event) -> None:
+        assert isinstance(event, p.Inspected)
+        then(event.facts, trust)
+
+    command = p.Inspect(id=session.new_id(), path=path, key=key, trust=trust)
+    again = partial(inspect, session, path, then, key, True)
+    session.ask(command, done, lambda failure: session.needs_consent(failure, again))
 
 
 class CheckpointWindow(QWidget):
@@ -40,7 +60,7 @@ class CheckpointWindow(QWidget):
         self.page.set_data(data)
 
     def _look_again(self, key: str) -> None:
-        self._session.inspect(self._facts.path, lambda facts, trust: self._show(facts), key, self._trust)
+        inspect(self._session, self._facts.path, lambda facts, trust: self._show(facts), key, self._trust)
 
     def _choose_other(self) -> None:
         title = self.tr("Compare with")

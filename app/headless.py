@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from modelight.phrases import phrase
-from modelight.protocol import Noise, Open, plain
+from modelight.protocol import Noise, plain
 from modelight.setup import Setup
 from modelight.waivers import allowed_in
 
@@ -73,19 +73,7 @@ def _checked(setup: Setup, allow: list[str]) -> CheckReport:
     from modelight.engine import check
     from modelight.engine.loading import inputs, opening
 
-    command = Open(
-        id=0,
-        spec=setup.spec,
-        checkpoint=setup.checkpoint,
-        directory=setup.directory,
-        device=setup.device,
-        seed=setup.build_seed,
-        trust=setup.trust,
-        key=setup.key,
-        align=setup.align,
-        partial=setup.partial,
-    )
-    model = opening.open_model(command)
+    model = opening.open_model(setup.command(0))
     if setup.sources or model.example is None:
         fed, info = inputs.prepare(setup.sources or [Noise()], model, directory=setup.directory)
     else:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from modelight.consent import Consent
 from modelight.offers import Offer, of_problem, of_report
 from modelight.phrases import phrase
 from modelight.problems import Problem
 from modelight.protocol import InputInfo, LoadReport, Opened
-from modelight.session import Consent, Session
+from modelight.session import Session
 from modelight.settings import Settings
 from modelight.widgets.banner import Banner, ProgressStrip
 from modelight.widgets.numbers import shape

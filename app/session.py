@@ -6,36 +6,23 @@ Widgets never talk to the client. They call methods here, and show what the sign
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from modelight import protocol as p
 from modelight.client import Client
+from modelight.consent import consent_for
+from modelight.conversation import Conversation
 from modelight.cycle import Cycle
 from modelight.outcome import Outcome
-from modelight.problems import Problem, problem_of
-from modelight.setup import ModeCount, Setup, count_modes
+from modelight.problems import Problem
+from modelight.setup import ModeCount, Setup, alias_rows, count_modes
 from modelight.undo import Change
 
-Reply = Callable[[p.Event], None]
 
-
-@dataclass(frozen=True)
-class Consent:
-    """What a person is asked before a full unpickle."""
-
-    sentence: str
-    globals: list[str]
-    """What the pickle refers to, read from its opcodes without running it."""
-    sha256: str
-    """Of the file; consent is remembered for it alone."""
-    agree: Callable[[], None]
-    """Go on, with a full unpickle in the model process."""
-
-
-class Session(QObject):
+class Session(Conversation):
     """Between the widgets and the model process."""
 
     opening = Signal(str)
@@ -51,22 +38,15 @@ class Session(QObject):
     """RowStates of which a run has shown more than was known; no flag changed."""
     pending = Signal(str, bool)
     """A flip was asked for: path, recursive. ``states_changed`` or ``refused`` follows."""
-    refused = Signal()
-    """A command failed: the states are what they were."""
     input_changed = Signal(object)
     """:class:`protocol.InputInfo`, or None."""
     settings_changed = Signal()
     """Grad mode, batch, seed, keep updates or live are no longer what they were."""
-    progress = Signal(str, object)
-    """What is being done, and the fraction or None; an empty text: nothing any more."""
     tensors_changed = Signal()
     """Weights, buffers, input, batch or seed are no longer what they were: more than a flag or the grad mode."""
     restored = Signal()
     """Parameters and buffers are those of the checkpoint again."""
     python_ready = Signal(str)
-    console = Signal(str)
-    problem = Signal(object)
-    """:class:`~modelight.problems.Problem`"""
     consent_needed = Signal(object)
     """:class:`Consent`: a checkpoint can only be read by running its author's code."""
     ended = Signal(object)
@@ -79,10 +59,8 @@ class Session(QObject):
         trusted: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """``trusted`` says whether a person has agreed to unpickle the file with this SHA-256 before."""
-        super().__init__(parent)
+        super().__init__(client, parent)
         self._trusted = trusted
-        self._client = client
-        self._waiting: dict[int, Reply] = {}
         self.setup: Setup | None = None
         self.model: p.Opened | None = None
         self.states: list[p.RowState] = []
@@ -94,8 +72,7 @@ class Session(QObject):
         self._used = False
         self._resume: Callable[[], None] | None = None
         self.cycle = Cycle(self)
-        client.received.connect(self._on_event)
-        client.console.connect(self.console)
+        self.unasked.connect(self._on_unasked)
         client.ended.connect(self._on_ended)
 
     # ------------------------------------------------------------------------------------------------------- opening
@@ -111,7 +88,7 @@ class Session(QObject):
         if self.setup is None or self.setup.spec != setup.spec:
             self.undo.clear()  # of the same model, come back after a crash, every step can still be undone
         self.setup = setup
-        self._waiting.clear()
+        self.forget()
         self.opening.emit(setup.spec)
         if self._used:
             self._client.close()  # Another model gets a process of its own: imports of the last cannot leak into it.
@@ -119,20 +96,9 @@ class Session(QObject):
         self.model = None
         self.start_process()
         self.ask(
-            p.Open(
-                id=self.new_id(),
-                spec=setup.spec,
-                checkpoint=setup.checkpoint,
-                directory=setup.directory,
-                device=setup.device,
-                seed=setup.build_seed,
-                trust=setup.trust,
-                key=setup.key,
-                align=setup.align,
-                partial=setup.partial,
-            ),
+            setup.command(self.new_id()),
             self._on_opened,
-            lambda failure: self._needs_consent(failure, lambda: self.open(replace(setup, trust=True))),
+            lambda failure: self.needs_consent(failure, lambda: self.open(replace(setup, trust=True))),
         )
 
     def restart(self) -> None:
@@ -159,7 +125,7 @@ class Session(QObject):
         self.ask(
             p.LoadCheckpoint(id=self.new_id(), path=path, trust=trust, key=key, align=align, partial=partial),
             loaded,
-            lambda failure: self._needs_consent(
+            lambda failure: self.needs_consent(
                 failure, lambda: self.load_checkpoint(path, True, key, align=align, partial=partial)
             ),
         )
@@ -169,25 +135,22 @@ class Session(QObject):
         if self.setup is not None:
             self.open(replace(self.setup))
 
-    def _needs_consent(self, failure: p.Failure, again: Callable[[], None]) -> bool:
+    def needs_consent(self, failure: p.Failure, again: Callable[[], None]) -> bool:
         """Whether the failure asks for consent, and has been dealt with."""
-        if failure.kind != "consent" or failure.clause is None:
+        consent = consent_for(failure, again)
+        if consent is None:
             return False
-        digest = str(failure.clause.values.get("sha256", ""))
-        if digest and self._trusted(digest):
+        if consent.sha256 and self._trusted(consent.sha256):
             again()
         else:
-            problem = problem_of(failure)
-            names = failure.clause.values.get("globals")
-            listed = [str(name) for name in names] if isinstance(names, list) else []
             self.refused.emit()
-            self.consent_needed.emit(Consent(problem.sentence, listed, digest, again))
+            self.consent_needed.emit(consent)
         return True
 
     def _on_opened(self, event: p.Event) -> None:
         assert isinstance(event, p.Opened) and self.setup is not None
         wanted, self.model, self.states = self.setup.flags, event, list(event.states)
-        self._aliases = _alias_rows(event.rows)
+        self._aliases = alias_rows(event.rows)
         self.setup.flags = self._flags_now()
         self._last_mixed = {}
         self.input = event.input
@@ -204,7 +167,7 @@ class Session(QObject):
         """A lazy model got its parameters in its first run; input and history stay."""
         assert self.setup is not None
         self.model, self.states = event, list(event.states)
-        self._aliases = _alias_rows(event.rows)
+        self._aliases = alias_rows(event.rows)
         self.setup.flags = self._flags_now()
         self.materialised.emit(event)
         self.settings_changed.emit()
@@ -382,23 +345,6 @@ class Session(QObject):
 
         self.ask(p.SetInput(id=self.new_id(), sources=sources), done)
 
-    def inspect(
-        self, path: str, then: Callable[[p.CheckpointFacts, bool], None], key: str = "", trust: bool = False
-    ) -> None:
-        """Look into a checkpoint without its model; ``then`` gets what is in it, and whether it was unpickled in
-        full."""
-        self.start_process()
-
-        def done(event: p.Event) -> None:
-            assert isinstance(event, p.Inspected)
-            then(event.facts, trust)
-
-        self.ask(
-            p.Inspect(id=self.new_id(), path=path, key=key, trust=trust),
-            done,
-            lambda failure: self._needs_consent(failure, lambda: self.inspect(path, then, key, True)),
-        )
-
     def restore_checkpoint(self) -> None:
         """Put parameters and buffers back to what was loaded, after kept updates."""
         self._write(p.RestoreCheckpoint(id=self.new_id()))
@@ -416,66 +362,19 @@ class Session(QObject):
 
     # ------------------------------------------------------------------------------------------------------ messages
 
-    def new_id(self) -> int:
-        return self._client.new_id()
-
-    def ask(self, command: p.Command, then: Reply, otherwise: Callable[[p.Failure], bool] | None = None) -> int:
-        """Send a command; ``then`` gets its reply.
-
-        ``otherwise`` gets a failure first, and returns True where it dealt with it.
-        """
-
-        def answer(event: p.Event) -> None:
-            if not isinstance(event, p.Failure):
-                then(event)
-            elif otherwise is None or not otherwise(event):
-                self._fail(event)
-
-        self._waiting[command.id] = answer
-        self._client.send(command)
-        return command.id
-
-    def cancel(self, command_id: int) -> None:
-        """Ask the engine to end a command at the next module it reaches."""
-        self._client.send(p.Cancel(id=self.new_id(), target=command_id))
-
-    def cancel_all(self) -> None:
-        """Ask the engine to give up everything that is under way."""
-        for command_id in list(self._waiting):
-            self.cancel(command_id)
-
-    def _fail(self, failure: p.Failure) -> None:
-        self.progress.emit("", None)
-        if self.model is not None:
-            self.refused.emit()
-        if failure.kind != "cancelled":
-            self.problem.emit(problem_of(failure))
-
-    def _on_event(self, event: p.Event) -> None:
+    def _on_unasked(self, event: p.Event) -> None:
         if isinstance(event, p.Ready):
             self.versions = event
         elif isinstance(event, p.Learned):
             for state in event.states:
                 self.states[state.index] = state
             self.learned.emit(event.states)
-        elif isinstance(event, p.Opened) and event.id == 0:
+        elif isinstance(event, p.Opened):
             self._on_materialised(event)
-        elif isinstance(event, p.Progress):
-            from modelight.phrases import phrase
-
-            if event.id in self._waiting:
-                self.progress.emit(phrase(event.what), event.fraction)
-        elif (answer := self._waiting.pop(event.id, None)) is not None:
-            answer(event)
-            if not self._waiting:
-                self.progress.emit("", None)
-        elif isinstance(event, p.Failure):
-            self._fail(event)
 
     def _on_ended(self, outcome: Outcome) -> None:
-        self._waiting.clear()
+        self.forget()
         self.cycle.lost()
-        self.progress.emit("", None)
         self.settings_changed.emit()
         if not outcome.wanted:
             self.ended.emit(outcome)
@@ -496,15 +395,5 @@ class Session(QObject):
     def close(self) -> None:
         """End of the window: nothing may outlive it."""
         self.cycle.stop()
-        self._waiting.clear()
+        self.forget()
         self._client.close()
-
-
-def _alias_rows(rows: list[p.Row]) -> set[int]:
-    seen: set[str] = set()
-    aliases = set()
-    for index, row in enumerate(rows):
-        if any(path in seen for path in row.also_at):
-            aliases.add(index)
-        seen.add(row.path)
-    return aliases

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from modelight.protocol import GradMode, RowState, Source
+from modelight.protocol import GradMode, Open, Row, RowState, Source
 
 
 @dataclass
@@ -41,6 +41,21 @@ class Setup:
     keep_updates: bool = False
     selection: str = ""
 
+    def command(self, command_id: int) -> Open:
+        """The command that opens the model."""
+        return Open(
+            id=command_id,
+            spec=self.spec,
+            checkpoint=self.checkpoint,
+            directory=self.directory,
+            device=self.device,
+            seed=self.build_seed,
+            trust=self.trust,
+            key=self.key,
+            align=self.align,
+            partial=self.partial,
+        )
+
 
 @dataclass(frozen=True)
 class ModeCount:
@@ -62,3 +77,14 @@ def count_modes(states: list[RowState], aliases: set[int]) -> ModeCount:
     flags = [state.training for state in states if state.index not in aliases and state.training is not None]
     train = sum(flags)
     return ModeCount(train, len(flags) - train)
+
+
+def alias_rows(rows: list[Row]) -> set[int]:
+    """Rows that show a module which a row before them shows already."""
+    seen: set[str] = set()
+    aliases = set()
+    for index, row in enumerate(rows):
+        if any(path in seen for path in row.also_at):
+            aliases.add(index)
+        seen.add(row.path)
+    return aliases

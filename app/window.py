@@ -144,11 +144,12 @@ class Window(QMainWindow):
 
     def inspect(self, path: str) -> None:
         """Open a window on what a checkpoint holds."""
-        self._session.inspect(path, self._show_checkpoint)
+        from modelight.checkpoint_window import inspect  # brings pyqtgraph, which the first paint does not wait for
+
+        inspect(self._session, path, self._show_checkpoint)
 
     def _show_checkpoint(self, facts: CheckpointFacts, trust: bool) -> None:
-        from modelight.checkpoint_window import (
-            CheckpointWindow,
+        from modelight.checkpoint_window import CheckpointWindow
         )  # brings pyqtgraph, which the first paint does not wait for
 
         CheckpointWindow(self._session, facts, trust, self).show()

@@ -9,7 +9,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from modelight.client import Client
-from modelight.session import Consent, Session
+from modelight.consent import Consent
+from modelight.session import Session
 from modelight.setup import Setup
 from tests.process.conftest import PATIENCE, Notes
 
