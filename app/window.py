@@ -150,7 +150,6 @@ class Window(QMainWindow):
 
     def _show_checkpoint(self, facts: CheckpointFacts, trust: bool) -> None:
         from modelight.checkpoint_window import CheckpointWindow
-        )  # brings pyqtgraph, which the first paint does not wait for
 
         CheckpointWindow(self._session, facts, trust, self).show()
 
