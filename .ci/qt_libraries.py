@@ -1,6 +1,6 @@
 """Find the system libraries that Qt needs and this machine lacks; as root on Debian or Ubuntu, install them.
 
-Run with the program's own interpreter. Arguments are further commands that must be there (xvfb, xdotool, for the tests).
+Run with the program's own interpreter. Arguments are further commands that must be there (Xvfb, xdotool, for tests).
 Exit status 0: nothing is missing (any more). 1: something is, and the last line says which packages to install.
 """
 
