@@ -14,6 +14,7 @@ from modelight.widgets.buttons import Button
 from modelight.widgets.compare_data import CompareData, CulpritData, Move
 from modelight.widgets.export import ExportMenu, Table
 from modelight.widgets.lamp import LampState, paint_lamp
+from modelight.widgets.paths import fitted_path
 
 MOST = 12
 """Modules that are shown; the rest is counted."""
@@ -150,7 +151,7 @@ class CulpritTable(QWidget):
         paint_lamp(painter, QPointF(_LAMP_X, middle), _lamp(row.training))
         bold, small = theme.font(13, 600 if index == 0 else 400), theme.font(12)
         room = right - _NAME_X
-        path = QFontMetricsF(bold).elidedText(self._path(row), Qt.TextElideMode.ElideMiddle, room)
+        path = fitted_path(self._path(row), QFontMetricsF(bold), room)
         used = QFontMetricsF(bold).horizontalAdvance(path) + 8
         painter.setFont(bold)
         painter.setPen(theme.color("text"))

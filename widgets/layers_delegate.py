@@ -13,11 +13,14 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from modelight.widgets import numbers, paint, theme
 from modelight.widgets.layers_data import LayerRow, Spread
 from modelight.widgets.modes import Mode
+from modelight.widgets.paths import fitted_path
 from modelight.widgets.sections import MARGIN
 from modelight.widgets.signs import paint_sign
 
 ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 HEIGHT, PLOT_TOP, PLOT = 62, 8, 34
+_LEAST_TYPE = 24.0
+"""A type in less room than this says nothing."""
 LEFT_ALIGN = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT_ALIGN = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -34,8 +37,8 @@ class Columns:
 def columns(rect: QRectF) -> Columns:
     """Names take what histogram and figures leave."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
-    figures = min(158.0, inner.width() * 0.32)
-    plot = min(320.0, inner.width() * 0.38)
+    figures = 134.0
+    plot = min(320.0, inner.width() * 0.33)
     name = inner.width() - figures - plot - 32
     return Columns(
         QRectF(inner.left(), rect.top(), name, rect.height()),
@@ -129,16 +132,28 @@ class LayerDelegate(QStyledItemDelegate):
         text = f"{row.type}   {numbers.shape(row.shape)}"
         return text if row.calls == 1 else text + self.tr(", %1 calls").replace("%1", numbers.count(row.calls))
 
+    def _kind_fitting(self, row: LayerRow, metrics: QFontMetricsF, room: float) -> str:
+        """The same, but in little room the calls give way, then the type: the shape is what is looked for."""
+        shape = numbers.shape(row.shape)
+        short = (self.kind(row), f"{row.type}   {shape}") if row.calls else ()
+        whole = next((text for text in short if metrics.horizontalAdvance(text) <= room), None)
+        if whole is not None or not row.calls:
+            return whole or metrics.elidedText(row.type, Qt.TextElideMode.ElideRight, room)
+        left = room - metrics.horizontalAdvance(f"   {shape}")
+        if left < _LEAST_TYPE:
+            return metrics.elidedText(shape, Qt.TextElideMode.ElideRight, room)
+        return f"{metrics.elidedText(row.type, Qt.TextElideMode.ElideRight, left)}   {shape}"
+
     def _paint_name(self, painter: QPainter, row: LayerRow, box: QRectF) -> None:
         bold = theme.font(13, 500 if row.leaf else 400)
-        name = QFontMetricsF(bold).elidedText(row.path or row.name, Qt.TextElideMode.ElideMiddle, box.width())
+        name = fitted_path(row.path or row.name, QFontMetricsF(bold), box.width())
         painter.setFont(bold)
         painter.setPen(theme.color("text" if row.leaf else "text2"))
         painter.drawText(QRectF(box.left(), box.top() + 6, box.width(), 18), LEFT_ALIGN, name)
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text3"))
         small = QFontMetricsF(theme.font(11))
-        text = small.elidedText(self.kind(row), Qt.TextElideMode.ElideRight, box.width())
+        text = self._kind_fitting(row, small, box.width())
         painter.drawText(QRectF(box.left(), box.top() + 24, box.width(), 15), LEFT_ALIGN, text)
         warnings = self.warnings(row)
         if warnings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QVBoxLayout, QWidget
 
@@ -18,8 +20,10 @@ from modelight.widgets.segments import Option, SegmentedControl
 class LayerModel(QAbstractListModel):
     """The rows; new figures for the same modules keep scroll and selection."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Callable[[LayerRow], str]) -> None:
+        """``kind`` says in words what a module is."""
         super().__init__()
+        self.kind = kind
         self._rows: tuple[LayerRow, ...] = ()
 
     def set_rows(self, rows: tuple[LayerRow, ...]) -> None:
@@ -49,7 +53,7 @@ class LayerModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return one.path or one.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{one.path or one.name}\n{one.type}"
+            return f"{one.path or one.name}\n{self.kind(one)}"
         return None
 
 
@@ -71,7 +75,7 @@ class LayersPage(QWidget):
         self.range.setValue("own")
         self.range.valueChanged.connect(self._on_range_changed)
         self.delegate = LayerDelegate()
-        self.model = LayerModel()
+        self.model = LayerModel(self.delegate.kind)
         self.list = self._make_list()
         self.export = ExportMenu(self.list, "layers", self.table)
         self._lay_out()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 from modelight.widgets import numbers, paint, theme
 from modelight.widgets.counted import counted
 from modelight.widgets.lamp import paint_lamp
+from modelight.widgets.paths import fitted_path
 from modelight.widgets.statistics_data import NormCard
 
 HEIGHT, GAP, LEAST, PAD = 70, 8, 188, 12
@@ -133,7 +134,7 @@ class NormCards(QWidget):
         taken = QFontMetricsF(theme.font(12)).horizontalAdvance(channels)
         bold = QFontMetricsF(theme.font(13, 600))
         beside = bold.horizontalAdvance(card.path) + 8 + taken <= right - left - 18
-        name = bold.elidedText(card.path, Qt.TextElideMode.ElideMiddle, right - left - 18)
+        name = fitted_path(card.path, bold, right - left - 18)
         painter.setFont(theme.font(13, 600))
         painter.setPen(theme.color("text"))
         painter.drawText(QPointF(left + 18, frame.top() + 22.5), name)
