@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, QUrl
+from PySide6.QtCore import QEvent, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QHideEvent, QResizeEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from modelight.actions import Actions
 from modelight.dropped import Dropped, sort_files
@@ -15,6 +15,7 @@ from modelight.findings_link import FindingsLink
 from modelight.messages import Messages
 from modelight.open_dialog import CHECKPOINTS, OpenDialog
 from modelight.pages import Pages
+from modelight.panes import Panes
 from modelight.protocol import CheckpointFacts, Opened
 from modelight.session import Session
 from modelight.settings import Recent, Settings
@@ -28,9 +29,6 @@ from modelight.widgets.status import StatusBar
 from modelight.widgets.theme import ThemeFollower
 from modelight.widgets.tree_pane import TreePane
 from modelight.widgets.welcome import WelcomePage
-
-PANES = (448, 664, 328)
-"""Widths of tree, pages and findings in a window of 1440 logical pixels."""
 
 
 class Window(QMainWindow):
@@ -63,15 +61,7 @@ class Window(QMainWindow):
         self._name()
 
     def _assemble(self) -> None:
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setHandleWidth(1)
-        self.splitter.setChildrenCollapsible(False)
-        panes = ((self.tree_pane, 300), (self.pages, 380), (self.findings, 240))
-        for number, (pane, least) in enumerate(panes):
-            pane.setMinimumWidth(least)
-            self.splitter.addWidget(pane)
-            self.splitter.setStretchFactor(number, 1 if number == 1 else 0)
-        self.splitter.setSizes(list(PANES))
+        self.splitter = Panes(self.tree_pane, self.pages, self.findings)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.welcome)
         self.stack.addWidget(self.splitter)
@@ -212,11 +202,12 @@ class Window(QMainWindow):
         if (geometry := self._settings.layout("window")) is not None:
             self.restoreGeometry(geometry)
         if (panes := self._settings.layout("panes")) is not None:
-            self.splitter.restoreState(panes)
+            self.splitter.moved = self.splitter.restoreState(panes)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.set_layout("window", self.saveGeometry())
-        self._settings.set_layout("panes", self.splitter.saveState())
+        if self.splitter.moved:
+            self._settings.set_layout("panes", self.splitter.saveState())
         self._session.close()
         super().closeEvent(event)
 
