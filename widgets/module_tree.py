@@ -27,8 +27,9 @@ from modelight.widgets.tree_menu import fill_menu
 from modelight.widgets.tree_model import Column, Node, TreeModel, TreeRow, TreeState
 
 _WIDTHS = {Column.MODE: 72, Column.EFFECT: 132, Column.PARAMETERS: 62, Column.REQUIRES_GRAD: 104, Column.SHAPE: 120}
-_MODULE_LEAST, _MODULE_MOST = 150, 300
+_MODULE_LEAST, _MODULE_MOST = 140, 300
 """Between these the module column takes what its widest name needs; beyond, names are elided in the middle."""
+_EFFECT_LEAST = 96
 _SIGN_ROOM = 30
 """Beside a name: the margins of its cell and a sign."""
 _WIDE = 720
@@ -62,6 +63,7 @@ class ModuleTree(QTreeView):
         self._keyboard = False
         self._chosen_columns = False
         self._name_room = _MODULE_LEAST
+        self._effect_width = _WIDTHS[Column.EFFECT]
         self._empty = self.tr("Open a model to see its modules.")
         self.setModel(self._filter)
         self.setItemDelegate(TreeDelegate(self))
@@ -328,13 +330,19 @@ class ModuleTree(QTreeView):
         self.header().resizeSection(Column.PARAMETERS, max(_WIDTHS[Column.PARAMETERS], figures))
 
     def _fit_columns(self) -> None:
-        """The module column takes what the others leave. Where its names need more, the parameters go first, and then
-        the view scrolls sideways: a lamp beside "…" tells nobody what it would flip."""
+        """The module column takes what the others leave. Where its names need more, the parameters go first, then the
+        effects narrow, and then the view scrolls sideways: a lamp beside "…" tells nobody what it would flip."""
         header = self.header()
         room = self.viewport().width()
-        others = room - header.sectionSize(Column.MODE) - header.sectionSize(Column.EFFECT)
+        left = room - header.sectionSize(Column.MODE) - self._name_room
+        effect = header.sectionSize(Column.EFFECT)
+        if given := effect == self._effect_width:  # else a person chose another
+            effect = _WIDTHS[Column.EFFECT]
         if not self._chosen_columns:
-            self.setColumnHidden(Column.PARAMETERS, others - header.sectionSize(Column.PARAMETERS) < self._name_room)
+            self.setColumnHidden(Column.PARAMETERS, left - effect < header.sectionSize(Column.PARAMETERS))
+        if given:
+            self._effect_width = min(max(left, _EFFECT_LEAST), effect)
+            header.resizeSection(Column.EFFECT, self._effect_width)
         shown = (column for column in Column if column != Column.MODULE and not self.isColumnHidden(column))
         taken = sum(header.sectionSize(column) for column in shown)
         header.resizeSection(Column.MODULE, max(self._name_room, room - taken))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QFontMetricsF, QGuiApplication
 from PySide6.QtWidgets import QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -296,3 +296,27 @@ def test_the_pane_filters_and_escape_empties_the_line(qtbot: QtBot) -> None:
     qtbot.mouseClick(pane.only_reacting, LEFT)
     assert pane.tree.lamp_rect("head").isEmpty()
     assert not pane.tree.lamp_rect("drop").isEmpty()
+
+
+def deep(levels: int) -> list[TreeRow]:
+    """A chain of modules, one in the other."""
+    rows = [TreeRow("", "net", -1, "Net", 12_345_678)]
+    for level in range(levels):
+        path = ".".join(["block"] * level + ["normalization"])
+        rows.append(TreeRow(path if level else "normalization", "normalization", level, "BatchNorm2d", 12_345_678))
+    return rows
+
+
+def test_in_a_deep_tree_names_are_whole_and_parameters_give_way(tree: ModuleTree, qtbot: QtBot) -> None:
+    assert not tree.isColumnHidden(Column.PARAMETERS)
+    rows = deep(8)
+    tree.set_rows(rows, [TreeState(True, "batch stats · updates")] * len(rows))
+    assert tree.isColumnHidden(Column.PARAMETERS)
+    wide = QFontMetricsF(theme.font(13, 500)).horizontalAdvance("normalization") + tree.indentation() * 9
+    assert tree.columnWidth(Column.MODULE) >= wide
+    tree.resize(620, 500)
+    assert not tree.isColumnHidden(Column.PARAMETERS)
+    figure = QFontMetricsF(theme.font(12)).horizontalAdvance("12\u202f345\u202f678")
+    assert tree.columnWidth(Column.PARAMETERS) > figure + 18
+    tree.resize(448, 500)
+    assert tree.isColumnHidden(Column.PARAMETERS)
