@@ -14,7 +14,7 @@ from modelight.widgets.counted import counted
 from modelight.widgets.dropout_card import DropoutCard, Lamp, name_of, short_source
 from modelight.widgets.dropout_data import DropoutData, DropoutSite
 from modelight.widgets.labels import label
-from modelight.widgets.sections import GAP, MARGIN, Entry, Legend, Page, Rule, row
+from modelight.widgets.sections import GAP, MARGIN, Entry, Heading, Page, Rule, row
 from modelight.widgets.segments import Option, SegmentedControl
 from modelight.widgets.signs import Sign, paint_sign
 
@@ -126,19 +126,20 @@ class DropoutPage(QWidget):
         self.span = SegmentedControl(options, self.tr("Which runs the figures are of"))
         self.span.setValue("this")
         self.span.valueChanged.connect(self._refresh)
-        self.legend = Legend()
+        self.heading = Heading(self.summary, self.span)
+        self.legend = self.heading.legend
         self.page = Page()
         self.off, self.outside = _Lines(), _Lines()
         self._lay_out()
 
     def _lay_out(self) -> None:
-        head = row(self.summary, self.span, None, self.legend, spacing=16)
+        head = row(self.heading)
         head.setContentsMargins(MARGIN, 7, MARGIN, 7)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         bar = QWidget()
-        bar.setFixedHeight(42)
+        bar.setMinimumHeight(42)
         bar.setLayout(head)
         column.addWidget(bar)
         column.addWidget(Rule())
@@ -163,10 +164,9 @@ class DropoutPage(QWidget):
         self._data = data
         on = [site for site in data.sites if site.active]
         off = [site for site in data.sites if not site.active]
-        self.summary.setText(self._summary(len(on), len(off)))
         self.span.setVisible(bool(on))
         self.span.button("last").setText(counted(data.runs, self.tr("Last run"), self.tr("Last %1 runs")))
-        self._fill_legend(bool(on))
+        self.heading.set_text(self._summary(len(on), len(off)), "", self._legend() if on else ())
         self._fill_slots(on)
         self._fill_off(off)
         self.off.rule.setVisible(bool(on))
@@ -200,15 +200,12 @@ class DropoutPage(QWidget):
             )
         return total + self.tr(", %1 on").replace("%1", numbers.count(on))
 
-    def _fill_legend(self, on: bool) -> None:
-        self.legend.setVisible(on)
-        self.legend.set_entries(
-            [
-                Entry("kept", "mask", self.tr("kept")),
-                Entry("dropped", "edge", self.tr("dropped")),
-                Entry("band", "text3", self.tr("95 % of chance")),
-            ]
-        )
+    def _legend(self) -> list[Entry]:
+        return [
+            Entry("kept", "mask", self.tr("kept")),
+            Entry("dropped", "edge", self.tr("dropped")),
+            Entry("band", "text3", self.tr("95 % of chance")),
+        ]
 
     def _fill_slots(self, sites: list[DropoutSite]) -> None:
         while len(self._slots) < len(sites):

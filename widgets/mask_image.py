@@ -23,7 +23,7 @@ class MaskImage(QWidget):
         self._mask: NDArray[np.uint8] = np.zeros((0, 0), dtype=np.uint8)
         self._tiles, self._unit, self._sample = False, "", ""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(LEFT + 200)
+        self.setMinimumWidth(LEFT + 80)
         self.export = ExportMenu(self, "mask", self.table)
 
     def set_data(self, mask: NDArray[np.uint8], tiles: bool, unit: str, sample: str) -> None:
@@ -95,7 +95,8 @@ class MaskImage(QWidget):
         pixels = np.ascontiguousarray(colors[(self._mask != 0).astype(np.intp)])
         rows, columns = pixels.shape
         image = QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_ARGB32).copy()
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        # Units narrower than a pixel are blended: to leave some out would show another mask.
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, area.width() < columns)
         painter.drawImage(area, image)
         painter.setPen(paint.pen("edge"))
         painter.setBrush(Qt.BrushStyle.NoBrush)
