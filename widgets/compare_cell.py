@@ -30,7 +30,7 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         self._range = (0.0, 1.0)
         self._ticks: tuple[float, ...] = (0.0, 0.5, 1.0)
         self.setFixedHeight(HEIGHT)
-        self.setMinimumWidth(120)
+        self.setMinimumWidth(100)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -158,18 +158,32 @@ class CompareCell(KeyboardFocus, QAbstractButton):
 
     def _line(self, painter: QPainter, box: QRectF, name: str, value: str, weight: int) -> None:
         middle = Qt.AlignmentFlag.AlignVCenter
-        strong, small = QFontMetricsF(theme.font(12, weight)), QFontMetricsF(theme.font(12))
-        room = box.width() - strong.horizontalAdvance(value) - 3
-        while " " in name and small.horizontalAdvance(name) > room:
-            name = name.rsplit(" ", 1)[0]  # the figure is what is looked for
+        name, value = self._fitting(name, value, weight, box.width())
         painter.setFont(theme.font(12))
         painter.setPen(theme.color("text2"))
-        name = small.elidedText(name, Qt.TextElideMode.ElideRight, room)
         painter.drawText(box, Qt.AlignmentFlag.AlignLeft | middle, name)
         painter.setFont(theme.font(12, weight))
         painter.setPen(theme.color("text"))
-        value = strong.elidedText(value, Qt.TextElideMode.ElideRight, box.width() + 1)
+        value = QFontMetricsF(painter.font()).elidedText(value, Qt.TextElideMode.ElideRight, box.width() + 1)
         painter.drawText(box, Qt.AlignmentFlag.AlignRight | middle, value)
+
+    def _fitting(self, name: str, value: str, weight: int, room: float) -> tuple[str, str]:
+        """A line in as few words as it has room for. The value is what is looked for: the name goes before it does."""
+        strong, small = QFontMetricsF(theme.font(12, weight)), QFontMetricsF(theme.font(12))
+        short = self._short_words()
+        brief = short.get(value, value)
+        for said in ((name, value), (short.get(name, name), value), (short.get(name, name), brief), ("", value)):
+            if small.horizontalAdvance(said[0]) + strong.horizontalAdvance(said[1]) + 3 <= room:
+                return said
+        return "", brief
+
+    def _short_words(self) -> dict[str, str]:
+        return {
+            self.tr("Autograd keeps"): self.tr("Keeps"),
+            self.tr("requires grad"): self.tr("with grad"),
+            self.tr("plain tensor"): self.tr("plain"),
+            self.tr("inference tensor"): self.tr("inference"),
+        }
 
     def _problem(self, painter: QPainter, text: str, box: QRectF) -> None:
         paint_sign(painter, QPointF(box.left() + 6, box.top() + 7), "critical")

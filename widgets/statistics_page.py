@@ -119,7 +119,10 @@ class StatisticsPage(Page):
             entries.append(Entry("outline", "text", self.tr("checkpoint")))
         channels = counted(detail.channels, self.tr("%1 channel"), self.tr("%1 channels"))
         self.channel_heading.set_text(
-            self.tr("One value per channel"), f"{detail.path}, {detail.type}, {channels}", entries
+            self.tr("One value per channel"),
+            f"{detail.path}, {detail.type}, {channels}",
+            entries,
+            (f"{detail.path}, {channels}", detail.path, channels),
         )
         self.words.setText(self.explanation(detail))
         self.words.setVisible(bool(self.words.text()))
