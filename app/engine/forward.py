@@ -17,6 +17,7 @@ from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch
 from modelight.engine.dispatch import Watch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
+from modelight.engine.idle import idle_calls
 from modelight.engine.masks import DROPOUTS, Drop, MaskRecorder
 from modelight.engine.memory import Memory
 from modelight.engine.norms import NormRecorder
@@ -136,6 +137,7 @@ class Observer:
                 if self._mode == "enabled":
                     stack.enter_context(saved)
                 stack.enter_context(watch)
+                stack.enter_context(idle_calls(self._masks.idle))
                 began = time.perf_counter()
                 output = self._model(*batch.args, **batch.kwargs)
                 return output, time.perf_counter() - began
@@ -167,14 +169,13 @@ class Observer:
             self._norms.entered(module, args)
 
     def _left(self, module: nn.Module, args: tuple[Any, ...], output: Any, known: int) -> None:
-        if self._rows.index_of(module) < 0:
-            return
-        if self._norms is not None and self._probes.capturing:
+        registered = self._rows.index_of(module) >= 0
+        if registered and self._norms is not None and self._probes.capturing:
             self._norms.left(module)
         if isinstance(module, DROPOUTS):
             value = args[0] if args and isinstance(args[0], torch.Tensor) else output
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
-            self._masks.finish_layer(module, known, shape)
+            self._masks.finish_layer(module, known, shape, registered)
 
     def _on_norm(self, mean: torch.Tensor, inverse: torch.Tensor) -> None:
         if self._norms is not None and self._probes.capturing:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine import flag, origin
+from modelight.engine import flag, idle, origin
 from modelight.protocol import Clause
 
 DROPOUTS = nn.modules.dropout._DropoutNd
@@ -166,21 +166,33 @@ class MaskRecorder:
         drop.inputs = values.numel()
         drop.already_zero = drop.inputs - count_nonzero(values)
 
-    # ------------------------------------------------------------------------------------- layers that draw nothing
+    # ------------------------------------------------------------------------------ layers and calls that draw nothing
 
-    def finish_layer(self, module: nn.Module, seen: int, shape: tuple[int, ...]) -> None:
-        """A dropout layer returned; ``seen`` drops were known when it was entered."""
+    def finish_layer(self, module: nn.Module, seen: int, shape: tuple[int, ...], registered: bool = True) -> None:
+        """A dropout layer returned; ``seen`` drops were known when it was entered.
+
+        One that is not ``registered`` is listed under the module that called it, by its line.
+        """
         if len(self.drops) > seen:
             for drop in self.drops[seen:]:
                 drop.layer_shape = shape
             return
         p = float(getattr(module, "p", 0.0))
-        drop = self._drop(module, None, type(module).__name__, p)
-        drop.follows_flag = True
+        drop = self._drop(module if registered else self._owner(), origin.source(), type(module).__name__, p)
+        drop.follows_flag = registered
         drop.active = bool(flag.read(module)) and p > 0
         drop.input_shape = shape
         drop.unit = unit_of(drop.function, shape, shape)
         drop.unseen = Clause("dropout-not-dispatched") if drop.active else None
+
+    def idle(self, call: idle.Call) -> None:
+        """A function that drops was called, and drops nothing now."""
+        found = self._find(call.function)
+        drop = self._drop(self._owner(), found.source, call.function, call.p)
+        drop.follows_flag = found.follows_flag
+        drop.active = False
+        drop.input_shape = call.shape
+        drop.unit = unit_of(call.function, call.shape, call.shape)
 
 
 def _is(value: Any, noise: torch.Tensor) -> bool:

@@ -18,7 +18,7 @@ from torch import nn
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _ENGINE = str(Path(__file__).parent) + os.sep
 _CALLER = str(Path(_ENGINE, "forward.py"))
-"""The file that calls the model: everything above is none of the model's business."""
+"""The file that calls the model."""
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))
 _MODULES = str(Path(_TORCH, "nn", "modules"))
 
@@ -44,6 +44,26 @@ class Origin:
     """Whether ``function`` is a class of torch.nn whose forward made the call."""
 
 
+def is_torch(filename: str) -> bool:
+    """Whether a file is torch's own."""
+    return filename.startswith(_TORCH)
+
+
+def source() -> str | None:
+    """``file:line`` of the innermost frame outside torch and the engine; None where the engine itself called."""
+    for frame in _frames():
+        if _is_entry(frame):
+            return None
+        if not frame.f_code.co_filename.startswith((_TORCH, _ENGINE)):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return None
+
+
+def _is_entry(frame: FrameType) -> bool:
+    """Whether it is the one that calls the model: everything above is none of the model's business."""
+    return frame.f_code.co_name == "_call" and frame.f_code.co_filename == _CALLER
+
+
 def find(module: nn.Module | None, operator: str) -> Origin:
     """Look up the stack from a dispatched operator.
 
@@ -55,7 +75,7 @@ def find(module: nn.Module | None, operator: str) -> Origin:
     called: FrameType | None = None
     for frame in _frames():
         filename = frame.f_code.co_filename
-        if filename == _CALLER:
+        if _is_entry(frame):
             break
         if not filename.startswith((_TORCH, _ENGINE)):
             return _outside(frame, module, layer, called, operator)
@@ -148,7 +168,7 @@ def _follows(frame: FrameType, module: nn.Module | None, call: _Call) -> bool | 
             return None
         if module is not None and current.f_locals.get("self") is module:
             return False
-        if code.co_filename == _CALLER:
+        if _is_entry(current):
             return None
         current = current.f_back
     return None

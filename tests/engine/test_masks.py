@@ -247,15 +247,17 @@ def test_dropout_as_a_function_is_found_with_line_p_and_whether_it_follows_the_f
     ]
 
 
-def test_in_eval_what_still_drops_does_not_follow_the_flag() -> None:
+def test_in_eval_what_still_drops_does_not_follow_the_flag_and_the_rest_is_listed_as_dropping_nothing() -> None:
     seen = modelight.observe(nn.Sequential(Hidden()).eval(), torch.randn(8, 6), seed=0)
-    assert [(drop.function, drop.follows_flag) for drop in seen.dropouts] == [
-        ("F.dropout", False),
-        ("Dropout", False),
-        ("torch.dropout", False),
-        ("scripted_dropout", False),
+    assert [(drop.function, drop.p, drop.follows_flag, drop.observed == 0.0) for drop in seen.dropouts] == [
+        ("F.dropout", 0.5, False, False),
+        ("F.dropout", 0.4, True, True),
+        ("Dropout", 0.25, False, False),
+        ("torch.dropout", 0.1, False, False),
+        ("scripted_dropout", 0.4, False, False),
     ]
     assert seen.random
+    assert seen.dropouts[1].source == line(Hidden.forward, 2) and not seen.dropouts[1].active
 
 
 class Default(nn.Module):
