@@ -20,6 +20,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from modelight.engine.errors import EngineError
 from modelight.engine.loading import standins
 from modelight.engine.loading.standins import StandIn
 from modelight.engine.loading.torchfiles import first_line, refuse
@@ -89,10 +90,12 @@ def read(folder: Path) -> dict[str, Any]:
     metadata = _metadata(folder / METADATA)
     try:
         return _assembled(folder, metadata)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise refuse(f"The .metadata of {folder.name} is not one that torch writes: {first_line(error)}") from error
+    except EngineError:
+        raise
     except OSError as error:
         raise refuse(f"{folder.name} is incomplete: {error.filename or error} cannot be read.") from error
+    except Exception as error:  # anything may stand where names, places and sizes should
+        raise refuse(f"The .metadata of {folder.name} is not one that torch writes: {first_line(error)}") from error
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -100,10 +103,10 @@ def _metadata(path: Path) -> dict[str, Any]:
         raise refuse(f"{path} is too large for metadata.")
     try:
         found = _Unpickler(io.BytesIO(path.read_bytes())).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except EngineError:
+        raise
+    except Exception as error:  # a mangled pickle makes Python's unpickler fail in every way there is
         raise refuse(f"{path.parent.name}/{METADATA} is broken or was cut short: {first_line(error)}") from error
-    except (OverflowError, MemoryError, RecursionError, AssertionError, ImportError, NameError) as error:
-        raise refuse(f"{path.parent.name}/{METADATA} is broken: {first_line(error)}") from error
     if not isinstance(found, StandIn) or not isinstance(found.state, dict):
         raise refuse(f"{path.parent.name}/{METADATA} holds no metadata of torch.distributed.")
     return found.state

@@ -385,3 +385,11 @@ def test_any_prefix_and_wrapper_come_off_and_every_tensor_finds_its_place(
     assert alignment.removed == "".join(f"{part}." for part in prefix)
     assert set(alignment.keys.values()) == set(state)
     assert all(found[0].tensors[theirs] is state[ours] for theirs, ours in alignment.keys.items())
+
+
+def test_buffers_of_a_module_below_itself_are_copied_once_per_path() -> None:
+    """``named_buffers(remove_duplicate=False)`` of such a model never ends."""
+    model = nn.Sequential(nn.BatchNorm1d(3))
+    model[0].parent = model
+    copied = checkpoint.copy_buffers(model)
+    assert {"0.running_mean", "0.running_var", "0.num_batches_tracked"} <= copied.keys()
