@@ -62,6 +62,7 @@ class Histogram:
     series: tuple[Series, ...]
     width: int
     inputs: int
+    """0: the values do not belong to inputs one by one; ``width`` is then their number."""
     runs: int
     rug: tuple[Floats, ...] = ()
     """Every value of each series, where they are few."""
@@ -111,6 +112,8 @@ class OutputData:
     samples: tuple[str, ...]
     """A caption for every sample, to choose from."""
     shape: tuple[int, ...] = ()
+    dtype: str = ""
+    """Named where the values cannot be drawn because of it."""
     before_mode: Mode | None = None
     same: tuple[SameRow, ...] = ()
     histogram: Histogram | None = None

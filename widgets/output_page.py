@@ -64,11 +64,21 @@ class OutputPage(Page):
         self._fill_heading(data)
         self.samples.setVisible(data.view != "none")
         self.unseen.setVisible(data.view == "none")
-        self.unseen.setText(self.tr("This output has no dimension for the samples, so it is shown as a whole."))
+        self.unseen.setText(self._why_unseen(data))
         if data.view != "none":
             self.samples.set_data(data)
         self._fill_same(data)
         self._fill_raw(data)
+
+    def _why_unseen(self, data: OutputData) -> str:
+        """Why there are no bars."""
+        if 0 in data.shape:
+            return self.tr("This output is empty: its shape is %1.").replace("%1", numbers.shape(data.shape))
+        if data.dtype:
+            return self.tr(
+                "Values of the type %1 cannot be drawn. Choose another output, or return real numbers."
+            ).replace("%1", data.dtype)
+        return self.tr("This output has no dimension for the samples, so it is shown as a whole.")
 
     def retheme(self) -> None:
         """The theme changed: the same items in its colours."""
@@ -240,7 +250,7 @@ class OutputPage(Page):
             return
         values = counted(histogram.width, self.tr("%1 value"), self.tr("%1 values"))
         inputs = counted(histogram.inputs, self.tr("%1 input"), self.tr("%1 inputs"))
-        text = f"{values} × {inputs} × {self._runs(histogram.runs)}"
+        text = " × ".join((values, *([inputs] if histogram.inputs else []), self._runs(histogram.runs)))
         if histogram.sampled:
             text = self.tr("sampled %1 of %2 values").replace("%1", numbers.count(histogram.sampled[0]))
             text = text.replace("%2", numbers.count(histogram.sampled[1]))

@@ -143,17 +143,19 @@ class Observer:
                 return output, time.perf_counter() - began
         except Cancelled:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure(error) from error
         finally:
             watch.close()
             self._watch = None
 
-    def _failure(self, error: Exception) -> EngineError:
+    def _failure(self, error: BaseException) -> EngineError:
         failed = self._probes.failed
         path = failed[1] if failed is not None else ""
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error):
             return EngineError(f"Not enough memory: {error}", kind="memory", module=path)
+        if isinstance(error, SystemExit):
+            return EngineError(f"The model called sys.exit({error.code!r})", kind="run", module=path)
         where = f" in {path}" if path else ""
         reason = explain.failure(self._rows.modules[self._rows.by_path(path)], error)
         message = f"The model raised {type(error).__name__}{where}: {error}"

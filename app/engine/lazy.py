@@ -54,7 +54,7 @@ def materialise_with(model: nn.Module, batch: Batch, seed: int | None) -> list[C
             flag.write(module, False)
         with torch.inference_mode(False), torch.no_grad():
             model(*batch.args, **batch.kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EngineError(f"The first forward of the lazy layers failed: {error}", kind="run", module="") from error
     finally:
         for module, was in flags:

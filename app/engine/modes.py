@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from modelight.engine import catalog, flag, policy
+from modelight.engine import catalog, flag, policy, skeleton
 from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
 from modelight.protocol import RowState
@@ -183,7 +183,7 @@ def set_parameters(root: nn.Module, mapping: Mapping[str, bool]) -> dict[str, bo
     Raises:
         EngineError: no such parameter, or torch refused (an inference tensor, say); nothing is changed then.
     """
-    parameters = dict(root.named_parameters(remove_duplicate=False))
+    parameters = dict(skeleton.named_tensors(root, "_parameters"))
     unknown = next((name for name in mapping if name not in parameters), None)
     if unknown is not None:
         raise EngineError(f"The model has no parameter {unknown!r}.", kind="run")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modelight.engine.summary import SAMPLE, Sample, is_readable, summarize
+from modelight.engine.summary import SAMPLE, Sample, dense, is_readable, summarize
 from modelight.protocol import Array, OutputField, Stats
 
 MAX_WIDTH = 1024
@@ -61,6 +61,7 @@ class _Field:
         node = None if tensor.grad_fn is None else type(tensor.grad_fn).__name__
         dtype = str(tensor.dtype).removeprefix("torch.")
         self._tensor_facts = (tuple(tensor.shape), dtype, tensor.requires_grad, node, tensor.is_inference())
+        tensor = dense(tensor)
         if not is_readable(tensor):
             self._per_sample = False
             return

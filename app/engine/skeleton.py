@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
+import torch
 from torch import nn
 
 MAX_ROWS = 250_000
@@ -94,3 +96,13 @@ def walk(root: nn.Module) -> Skeleton:
         sizes[found.parents[index]] += sizes[index]
     found.ends = [index + size for index, size in enumerate(sizes)]
     return found
+
+
+def named_tensors(root: nn.Module, table: Literal["_parameters", "_buffers"]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter or buffer under each of its names, as ``named_buffers(remove_duplicate=False)``, which never
+    ends for a module that is registered below itself."""
+    found = walk(root)
+    for path, module in zip(found.paths, found.modules, strict=True):
+        for name, tensor in getattr(module, table).items():
+            if tensor is not None:
+                yield f"{path}.{name}" if path else name, tensor

@@ -110,6 +110,13 @@ def is_readable(tensor: torch.Tensor) -> bool:
     )
 
 
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """The same values in a plain tensor where it was sparse or quantized; otherwise the tensor itself."""
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor.to_dense() if tensor.layout not in (torch.strided, torch._mkldnn) and not tensor.is_nested else tensor
+
+
 def stats_of(tensor: torch.Tensor, *, exact: bool = False) -> Stats:
     """Statistics of one tensor; ``exact`` uses every value."""
     sample = Sample()

@@ -88,7 +88,9 @@ PHRASES: dict[str, str] = {
     ),
     "raises": QT_TRANSLATE_NOOP("phrases", "{error}"),
     "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
-    "no-tensor-returned": QT_TRANSLATE_NOOP("phrases", "The model returned no tensor, so there is nothing to compare."),
+    "no-tensor-returned": QT_TRANSLATE_NOOP(
+        "phrases", "The model returned no tensor of real numbers, so there is nothing to compare."
+    ),
     "shape-varies": QT_TRANSLATE_NOOP("phrases", "The output has another shape each time, so runs cannot be compared."),
     "batch-size-train": QT_TRANSLATE_NOOP("phrases", "Running in train, {size:count} at a time"),
     "batch-size-eval": QT_TRANSLATE_NOOP("phrases", "Running in eval, {size:count} at a time"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,4 +86,5 @@ def _of_stats(field: OutputField, samples: int) -> Histogram | None:
     counts = stats.counts.numpy().astype(np.float64)
     edges = np.linspace(stats.low, stats.high, len(counts) + 1)
     sampled = None if stats.sampled == stats.count else (stats.sampled, stats.count)
-    return Histogram(edges, (Series("", counts),), max(1, stats.count // max(1, samples)), samples, 1, sampled=sampled)
+    whole = Histogram(edges, (Series("", counts),), stats.count, 0, 1, sampled=sampled)
+    return replace(whole, width=max(1, stats.count // max(1, samples)), inputs=samples) if field.per_sample else whole

@@ -75,6 +75,7 @@ def _page(
         batch=frame.batch,
         samples=tuple(info.captions),
         shape=field.shape,
+        dtype=field.dtype if field.stats.count == 0 and 0 not in field.shape else "",
         before_mode=before_mode if before is not None else None,
         same=same_rows(view, picked, shown, field, info, same),
         histogram=output_histogram(field, runs, before, view, picked, frame.samples),

@@ -31,8 +31,8 @@ def readings(field: OutputField, values: Floats, info: InputInfo, classes: tuple
     output that is not shaped as the input speak for them. The page says which reading it shows, and lets it be changed.
     """
     width = flat_width(field)
-    if width is None:
-        return ("raw",)
+    if width is None or field.dtype.startswith(("bool", "int", "uint")):
+        return ("raw",)  # truths and indices are no scores
     if width == 1:
         return _single(values, info, classes)
     if _sums_to_one(values):

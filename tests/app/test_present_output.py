@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from modelight.present.history import RunHistory
 from modelight.present.output import output_data
-from modelight.protocol import Array, SameAnswer
+from modelight.protocol import Array, SameAnswer, Stats
 from modelight.widgets.output_data import Choice, OutputData, SameRow
 from tests.app.frames import frame, inputs, output
 
@@ -242,3 +243,38 @@ def test_answers_that_are_not_numbers() -> None:
     broken = [[float("nan")] * 2] * 3
     rows = rows_of(asked(broken, broken, broken), [[logits(0.6), logits(0.1)]])
     assert rows["again"].verdict == rows["company"].verdict == "nan"
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8"])
+def test_truths_and_indices_are_no_class_scores(dtype: str) -> None:
+    history = RunHistory()
+    history.add(frame([replace(output([[[1.0, 0.0], [0.0, 0.0]]]), dtype=dtype)]))
+    data = shown(history, inputs([None, None]))
+    assert (data.reading, data.readings, data.bounded) == ("raw", ("raw",), False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "named"), [((2, 3), "complex64", "complex64"), ((2, 0), "float32", "")], ids=["complex", "empty"]
+)
+def test_what_cannot_be_drawn_is_named(shape: tuple[int, ...], dtype: str, named: str) -> None:
+    field = replace(
+        output([[[1.0, 0.0], [0.0, 0.0]]]),
+        shape=shape,
+        dtype=dtype,
+        values=None,
+        per_sample=False,
+        stats=Stats(0, 0, None, None, None, None),
+    )
+    history = RunHistory()
+    history.add(frame([field]))
+    data = shown(history, inputs([None, None]))
+    assert (data.view, data.shape, data.dtype, data.histogram) == ("none", shape, named, None)
+
+
+def test_values_that_belong_to_no_input_are_counted_as_they_are() -> None:
+    field = replace(output([[[1.0, 2.0], [3.0, 4.0]]], whole=True), values=None, per_sample=False)
+    history = RunHistory()
+    history.add(frame([field]))
+    data = shown(history, inputs([None, None]))
+    assert data.histogram is not None
+    assert (data.histogram.width, data.histogram.inputs) == (4, 0)

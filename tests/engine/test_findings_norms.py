@@ -121,6 +121,15 @@ def test_statistics_as_loaded_are_not_remarkable() -> None:
     assert "ML112" not in ids(look(small(), signal(), buffers=dict(small().named_buffers())))
 
 
+def test_statistics_that_were_nan_when_loaded_have_not_left() -> None:
+    model = trained(small(), signal())
+    layer = norm(model, "3")
+    assert layer.running_mean is not None
+    layer.running_mean[1] = float("nan")
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    assert "ML112" not in ids(look(model, signal(), buffers=buffers))
+
+
 # -------------------------------------------------------------------------------------------------------------- ML114
 
 

@@ -63,3 +63,9 @@ def test_distances() -> None:
 def test_equal_runs_have_no_deviation() -> None:
     answer = measure.Answer.of(np.full((16, 1, 1), 0.1))
     assert answer.mean[0, 0] == 0.1 and answer.deviation[0, 0] == 0.0
+
+
+def test_truths_and_indices_are_no_scores() -> None:
+    given = {"name": "logits", "shape": RAW.shape, "per_sample": True, "info": info()}
+    assert measure.choose(RAW, **given) == "softmax"  # type: ignore[arg-type]
+    assert measure.choose(RAW, **given, floating=False) == "raw"  # type: ignore[arg-type]

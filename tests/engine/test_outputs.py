@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from modelight.engine.experiments.trials import readable
 from modelight.engine.outputs import MAX_WIDTH, Outputs, fields
 
 Pair = namedtuple("Pair", "left right")
@@ -98,3 +99,17 @@ def test_facts_of_autograd_and_inference() -> None:
     assert (grad.requires_grad, grad.grad_fn, grad.is_inference) == (True, "MulBackward0", False)
     assert (plain.requires_grad, plain.grad_fn, plain.is_inference) == (False, None, True)
     assert odd.dtype == "complex64" and odd.stats.mean is None
+
+
+def test_a_sparse_output_is_read_like_a_dense_one() -> None:
+    values = torch.randn(4, 3).relu()
+    outputs = Outputs(1, 4)
+    outputs.add(values.to_sparse(), 0, 0, 4)
+    (field,) = outputs.finish()
+    assert field.per_sample and field.values is not None
+    assert np.array_equal(field.values.numpy()[0], values.numpy())
+
+
+@pytest.mark.parametrize("value", [torch.ones(4, 3, dtype=torch.complex64), torch.ones(4, 0)])
+def test_experiments_leave_out_what_holds_no_real_numbers(value: torch.Tensor) -> None:
+    assert [name for name, _ in readable({"odd": value, "even": torch.ones(4)})] == ["even"]

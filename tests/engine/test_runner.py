@@ -242,8 +242,9 @@ def test_stopping_ends_the_run_at_the_next_module() -> None:
 
 
 def test_sys_exit_in_a_model_leaves_nothing_behind() -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(EngineError, match=r"^The model called sys.exit\(3\)$") as caught:
         run(Fails(SystemExit(3)), torch.randn(4, 6))
+    assert caught.value.kind == "run"
     nothing_stays()
 
 

@@ -33,6 +33,8 @@ class Answers:
     """Of one forward's output."""
     per_sample: bool
     """Whether each sample has a row of its own; else each row is a whole forward."""
+    floating: bool = True
+    """Whether its dtype is a floating one: truths and indices are no scores."""
 
 
 def answers(trials: Trials, inputs: Inputs, *, batch: int, seed: int, runs: int, flags: Flags | None = None) -> Answers:
@@ -42,7 +44,7 @@ def answers(trials: Trials, inputs: Inputs, *, batch: int, seed: int, runs: int,
         EngineError: the model raised, returned no tensor, or another shape each time.
         Cancelled: the trials were stopped.
     """
-    found, name, own = [], "", True
+    found, name, own, floating = [], "", True, True
     shape: tuple[int, ...] = ()
     for run in range(runs):
         rows = []
@@ -50,10 +52,11 @@ def answers(trials: Trials, inputs: Inputs, *, batch: int, seed: int, runs: int,
             name, tensor = first_output(trials.forward(part, seed=seed + run, flags=flags))
             values, per_sample = rows_of(tensor, part.stop - part.start)
             own = own and per_sample
+            floating = floating and tensor.is_floating_point()
             shape = shape or tuple(tensor.shape)
             rows.append(values)
         found.append(_stack(rows, np.concatenate))
-    return Answers(name, _stack(found, np.stack).astype(np.float64), shape, own)
+    return Answers(name, _stack(found, np.stack).astype(np.float64), shape, own, floating)
 
 
 def first_output(outputs: list[tuple[str, torch.Tensor]]) -> tuple[str, torch.Tensor]:
@@ -63,7 +66,9 @@ def first_output(outputs: list[tuple[str, torch.Tensor]]) -> tuple[str, torch.Te
         EngineError: there is none.
     """
     if not outputs:
-        raise EngineError("The model returned no tensor.", kind="run", clause=Clause("no-tensor-returned"))
+        raise EngineError(
+            "The model returned no tensor of real numbers.", kind="run", clause=Clause("no-tensor-returned")
+        )
     return outputs[0]
 
 
@@ -90,7 +95,7 @@ def as_probabilities(found: Answers, info: InputInfo) -> Floats | None:
     or a bare output that is not shaped as an input speak for them.
     """
     values = found.values
-    if not found.per_sample or values.shape[-1] < 2 or not np.isfinite(values).all():
+    if not found.floating or not found.per_sample or values.shape[-1] < 2 or not np.isfinite(values).all():
         return None
     if sum(size != 1 for size in found.shape[1:]) != 1:
         return None

@@ -91,7 +91,7 @@ def _differentiate(
     try:
         value = scalar(output)
         value.backward()  # type: ignore[no-untyped-call]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = plain(f"{type(error).__name__}: {error}")
         found.problem = Clause("backward-raises", {"error": text if len(text) <= _LONGEST else text[:_LONGEST] + "…"})
         return

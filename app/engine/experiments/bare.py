@@ -18,13 +18,13 @@ from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
 from modelight.engine.experiments.answers import first_output, rows_of
+from modelight.engine.experiments.trials import readable
 from modelight.engine.forward import grad_mode
 from modelight.engine.guard import Guard, leave_no_trace
 from modelight.engine.memory import Memory
 from modelight.engine.outputs import fields
 from modelight.engine.probes import Probes
 from modelight.engine.rows import Rows
-from modelight.engine.summary import is_readable
 from modelight.protocol import Clause, GradMode, plain
 
 Kind = Literal["requires_grad", "plain", "inference"]
@@ -49,6 +49,8 @@ class BareRun:
     """The first output: samples × width (forwards × width where it has no row per sample)."""
     shape: tuple[int, ...] = ()
     per_sample: bool = True
+    floating: bool = True
+    """Whether its dtype is a floating one: truths and indices are no scores."""
     kind: Kind = "plain"
     digest: bytes = b""
     """Of every bit of every tensor that came out, names, shapes and dtypes included."""
@@ -127,9 +129,9 @@ class Bench:
             output, seconds = _timed(self.model, batch, mode)
             found.seconds.append(seconds)
             with torch.inference_mode(False), torch.no_grad():
-                named = [(name, tensor) for name, tensor in fields(output) if is_readable(tensor)]
+                named = list(readable(output))
                 found.name, tensor = first_output(named)
-                found.kind = _kind(tensor)
+                found.kind, found.floating = _kind(tensor), tensor.is_floating_point()
                 found.shape = found.shape or tuple(tensor.shape)
                 values, own = rows_of(tensor.detach().cpu(), batch.stop - batch.start)
                 found.per_sample &= own
@@ -169,11 +171,11 @@ class Bench:
                             self.model(*batch.args, **batch.kwargs)
             except Cancelled:
                 raise
-            except Exception:
+            except (Exception, SystemExit):
                 return (probes.failed[1] if probes.failed is not None else None) or ""
         return ""
 
-    def problem(self, error: Exception, state: State, seed: int) -> Clause:
+    def problem(self, error: BaseException, state: State, seed: int) -> Clause:
         """What to say of ``error``, raised in this state.
 
         Raises:

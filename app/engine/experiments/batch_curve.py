@@ -166,7 +166,7 @@ def _try(bench: Bench, filled: Filled, state: State, seed: int, runs: int) -> _T
         tried.values = culprits.stack(tried.runs)
         if tried.runs[0].per_sample:
             tried.values = tried.values[:, filled.places(bench.batch)]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         tried.problem, tried.values = bench.problem(error, state, seed + len(tried.runs)), None
     return tried
 

@@ -115,7 +115,7 @@ def _answer(bench: Bench, state: State, seed: int, runs: int, reading: Measure) 
         return Answer.of(measure.read(stack(bench.repeat(state, seed, runs)), reading))
     except Cancelled:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         return None
 
 

@@ -131,7 +131,7 @@ def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop:
                 output = call_model(model, batch)
         except Cancelled:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             path = probes.failed[1] if probes.failed is not None else None
             message = f"The model raised {type(error).__name__}: {error}"
             raise EngineError(message, kind="run", module=path) from error

@@ -140,7 +140,7 @@ def _try(bench: Bench, training: bool, mode: GradMode, seed: int, runs: int, cou
             tried.runs.append(bench.run(state, seed + run))
         tried.values = culprits.stack(tried.runs)
         tried.kept = bench.kept(state, seed)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         tried.problem = bench.problem(error, state, seed + run)
         tried.values = None
         counted.done += runs - run - 1
@@ -170,6 +170,7 @@ def _measure(tried: Sequence[_Tried], info: InputInfo | None, classes: Sequence[
         per_sample=all(run.per_sample for one in tried for run in one.runs),
         info=info,
         classes=classes,
+        floating=seen.floating,
     )
 
 

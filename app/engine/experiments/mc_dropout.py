@@ -187,7 +187,7 @@ def _evaluated(switched: _Switched, shape: tuple[int, ...]) -> Array | None:
         values = switched.passes(all_flags(switched.bench.rows, False), 1).values[0]
     except Cancelled:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         return None
     return Array.of(values.astype(np.float32)) if values.shape == shape else None
 
@@ -250,7 +250,7 @@ def _share(
         alone = switched.passes({**switched.off, **dict.fromkeys(_paths(rows, row), True)}, count)
     except Cancelled:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         return share
     return with_fields(
         share,

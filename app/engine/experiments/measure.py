@@ -26,14 +26,15 @@ def choose(
     per_sample: bool,
     info: InputInfo | None,
     classes: Sequence[str] = (),
+    floating: bool = True,
 ) -> Measure:
     """What ``values`` (… × width) of an output called ``name`` with the ``shape`` of one forward are.
 
     Class scores cannot be told from other numbers by looking: named classes, fitting labels, a field called logits, or
-    a bare output that is not shaped as an input speak for them.
+    a bare output that is not shaped as an input speak for them; truths and indices (not ``floating``) are none.
     """
     sizes = [size for size in shape[1:] if size != 1]
-    if not per_sample or len(sizes) > 1 or (sizes and sizes[0] > WIDTH):
+    if not floating or not per_sample or len(sizes) > 1 or (sizes and sizes[0] > WIDTH):
         return "raw"
     labels = [label for label in info.labels if label is not None] if info is not None else []
     names = (info.classes if info is not None else None) or classes

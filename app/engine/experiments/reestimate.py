@@ -226,7 +226,7 @@ def _raised_inside_model(rows: Rows) -> Iterator[None]:
         yield
     except EngineError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EngineError(f"The model raised {type(error).__name__}: {error}", kind="run") from error
 
 

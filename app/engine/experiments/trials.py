@@ -4,7 +4,7 @@ made of."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_st
 from modelight.engine.guard import leave_no_trace
 from modelight.engine.probes import Listeners, Probes
 from modelight.engine.rows import Rows
+from modelight.engine.summary import dense, is_readable
 from modelight.protocol import GradMode
 
 Flags = Mapping[str, bool]
@@ -46,7 +47,7 @@ class Trials:
         heard: Heard | None = None,
         prepared: Callable[[], object] = lambda: None,
     ) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the model returns for ``batch``, by name as in a frame, detached copies on the CPU.
+        """The real tensors that the model returns for ``batch``, by name as in a frame, detached copies on the CPU.
 
         ``heard`` is called after every call of every module of the tree, in the order in which the calls end;
         ``prepared`` between the seeding and the forward, where all that it changes is put back.
@@ -66,7 +67,7 @@ class Trials:
             prepared()
             with forward.grad_mode(self.grad_mode), probes:
                 output = self._call(batch, probes)
-            named = [(name, tensor.detach().cpu().clone()) for name, tensor in outputs.fields(output)]
+            named = [(name, tensor.detach().cpu().clone()) for name, tensor in readable(output)]
         self.seconds = time.perf_counter() - started
         return named
 
@@ -75,7 +76,7 @@ class Trials:
             return self.model(*batch.args, **batch.kwargs)
         except EngineError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             module = probes.failed[1] if probes.failed is not None else None
             raise EngineError(f"{type(error).__name__}: {error}", kind="run", module=module) from error
 
@@ -89,6 +90,14 @@ class Trials:
                 heard(row, module, args, output)
 
         return [left]
+
+
+def readable(output: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of a returned value that hold real numbers, by name; sparse ones made dense."""
+    for name, tensor in outputs.fields(output):
+        plain = dense(tensor)
+        if is_readable(plain) and plain.numel():
+            yield name, plain
 
 
 def _write(rows: Rows, flags: Flags) -> None:

@@ -85,7 +85,8 @@ def left_checkpoint(evidence: Evidence) -> Iterator[Finding]:
         old_mean, old_var = norm.checkpoint_mean.numpy(), norm.checkpoint_var.numpy()
         if mean.shape != old_mean.shape:
             continue
-        differs = int(not np.array_equal(mean, old_mean)) + int(not np.array_equal(var, old_var))
+        pairs = ((mean, old_mean), (var, old_var))
+        differs = sum(not np.array_equal(now, then, equal_nan=True) for now, then in pairs)
         if differs:
             buffers += differs + int(norm.tracked != norm.checkpoint_tracked)
             apart.append((_deviations(mean, old_mean, old_var), norm.path))

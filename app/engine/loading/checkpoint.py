@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from modelight.engine import skeleton
 from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import alignment, blending, formats, matching, report, unwrap
 from modelight.engine.loading.facts import facts
@@ -122,7 +123,7 @@ def reload(
 
 def copy_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
     """Copies of all buffers, under each name of a shared module; lazy ones have nothing to copy yet."""
-    named = module.named_buffers(remove_duplicate=False)
+    named = skeleton.named_tensors(module, "_buffers")
     return {name: buffer.detach().clone() for name, buffer in named if not is_lazy(buffer)}
 
 
