@@ -88,4 +88,5 @@ def _checked(setup: Setup, allow: list[str]) -> CheckReport:
         batch=setup.batch,
         seed=setup.seed,
         allow=allow,
+        loaded=model.report,
     )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,18 @@ from modelight.engine.errors import EngineError
 from modelight.engine.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
-from modelight.protocol import AskFindings, Clause, Example, Finding, GradMode, InputInfo, InputTensor, Noise, Remedy
+from modelight.protocol import (
+    AskFindings,
+    Clause,
+    Example,
+    Finding,
+    GradMode,
+    InputInfo,
+    InputTensor,
+    LoadReport,
+    Noise,
+    Remedy,
+)
 
 CLEAN, FOUND = 0, 1
 _GRAVE = ("critical", "warning")
@@ -47,6 +59,7 @@ class CheckReport:
     """What the model was run on, in words."""
     opened: bool
     """Whether the modes are those in which the model's own code handed it over; else whoever called set them."""
+    loaded: LoadReport | None = None
     checked: list[Checked] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
     """Ids that were found and waived."""
@@ -66,6 +79,7 @@ class CheckReport:
             f"{self.model}: {self.train} {'module' if self.train == 1 else 'modules'} in train, {self.eval} in eval, "
             f"{modes}.",
             f"Run on {self.input}.",
+            *([] if self.loaded is None else _loaded(self.loaded)),
         ]
 
     def text(self) -> str:
@@ -114,6 +128,7 @@ def report(
     seed: int = 0,
     allow: Sequence[str] = (),
     opened: bool = True,
+    loaded: LoadReport | None = None,
 ) -> CheckReport:
     """Look at ``model`` in its present state, run on ``inputs``, ``batch`` samples per forward, and try every cure.
 
@@ -124,7 +139,7 @@ def report(
     """
     rows = Rows(model)
     command = AskFindings(id=0, grad_mode=grad_mode, seed=seed, batch=batch)
-    evidence = findings.Evidence(model, inputs, info, rows, command, checkpoint_buffers or {})
+    evidence = findings.Evidence(model, inputs, info, rows, command, checkpoint_buffers or {}, loaded=loaded)
     found = findings.judge(evidence)
     if evidence.problem is not None and not any(finding.severity == "critical" for finding in found):
         raise evidence.problem
@@ -136,6 +151,7 @@ def report(
         eval=sum(value is False for value in flags),
         input=_describe(info, batch, grad_mode, seed),
         opened=opened,
+        loaded=loaded,
         checked=[Checked(finding, _try(finding, evidence)) for finding in kept],
         allowed=sorted({finding.id for finding in found} & set(allow)),
     )
@@ -248,6 +264,16 @@ def _describe(info: InputInfo, batch: int, grad_mode: GradMode, seed: int) -> st
         return f"its input as one whole, under {grad_mode}, seed {seed}"
     each = "one at a time" if batch == 1 else f"{batch} at a time"
     return f"{info.samples} {what}, {each}, under {grad_mode}, seed {seed}"
+
+
+def _loaded(report: LoadReport) -> list[str]:
+    """What there is to say of how the checkpoint was loaded, beside what it left out, which is a finding."""
+    said = f"{report.loaded} tensors were loaded from {Path(report.path).name}"
+    if report.unexpected:
+        shown = ", ".join(report.unexpected[:3]) + (", …" if len(report.unexpected) > 3 else "")
+        others = "another" if len(report.unexpected) == 1 else f"{len(report.unexpected)} others"
+        said += f"; the model does not know {others} in it ({shown})"
+    return [f"{said}.", *(phrase(note) for note in report.notes)]
 
 
 def _text(one: Checked) -> list[str]:

@@ -258,6 +258,15 @@ PHRASES: dict[str, str] = {
         "The model raised: {error}. In train this layer needs the deviation of its batch; run more samples at once, or "
         "put it in eval.",
     ),
+    # --- the checkpoint
+    "ML180.title": QT_TRANSLATE_NOOP("phrases", "The checkpoint leaves gaps"),
+    "ML180.absent": QT_TRANSLATE_NOOP(
+        "phrases", "{absent:count} tensors of the model are not in the checkpoint ({absent_names})."
+    ),
+    "ML180.mismatched": QT_TRANSLATE_NOOP(
+        "phrases", "{mismatched:count} have another shape there and were not loaded ({mismatched_names})."
+    ),
+    "ML180.so": QT_TRANSLATE_NOOP("phrases", "They are as the model was built; {loaded:count} others were loaded."),
     # --- cures that were tried
     "remedy.verified": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is gone."),
     "remedy.failed": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is still there."),

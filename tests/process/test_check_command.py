@@ -95,6 +95,7 @@ def test_the_incident_is_named_with_its_layer_and_a_cure_that_was_tried(tmp_path
     assert done.stdout.startswith(
         "digits_cnn: 14 modules in train, 0 in eval, as its own code hands it over.\n"
         "Run on 8 samples of its example_input(), one at a time, under no_grad, seed 0.\n"
+        "23 tensors were loaded from digits_cnn.pt.\n"
     )
     incident = done.stdout.split("\n\n")[1]
     assert incident.splitlines()[:3] == [
@@ -185,6 +186,24 @@ def test_a_missing_checkpoint_is_2(tmp_path: Path) -> None:
     done = check(DIGITS, "absent.pt", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "absent.pt" in done.stderr.splitlines()[-1]
+
+
+def test_a_checkpoint_with_gaps_is_a_finding(written: Any, tmp_path: Path) -> None:
+    import torch
+
+    torch.save(
+        {"0.weight": torch.zeros(8, 6), "0.bias": torch.zeros(8), "3.weight": torch.zeros(4, 8)}, tmp_path / "w.pt"
+    )
+    done = check(written(CLEAN), "w.pt", "--json", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert (finding["id"], finding["module"]) == ("ML180", "3")
+    assert "(3.bias)" in finding["message"] and "(3.weight)" in finding["message"]
+    whole = {"0.weight": (8, 6), "0.bias": (8,), "3.weight": (3, 8), "3.bias": (3,), "old.head": (2,)}
+    torch.save({name: torch.ones(shape) for name, shape in whole.items()}, tmp_path / "w.pt")
+    done = check(written(CLEAN), "w.pt", folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "4 tensors were loaded from w.pt; the model does not know another in it (old.head)." in done.stdout
 
 
 @pytest.mark.parametrize("code", [LEAVING, ASKING])

@@ -12,7 +12,7 @@ from torch import nn
 
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.findings import company, norms, randomness, structure
+from modelight.engine.findings import company, loaded, norms, randomness, structure
 from modelight.engine.findings import inputs as ignored
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import Rule
@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ML150", "batch-mates", company.batch_mates),
     Rule("ML160", "inference-tensors", structure.inference_tensors, runs=False),
     Rule("ML170", "needs-more-than-one-value", norms.needs_more_values, runs=False),
+    Rule("ML180", "checkpoint-with-gaps", loaded.with_gaps, runs=False),
 )
 """In the order in which they are looked at. The id is of the first finding a rule yields (ML121's also yields
 ML122)."""

@@ -16,7 +16,7 @@ from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, nev
 from modelight.engine.experiments.answers import Answers, Floats, answers, as_probabilities
 from modelight.engine.experiments.parting import rounding
 from modelight.engine.rows import Rows
-from modelight.protocol import AskFindings, Frame, InputInfo, NormCapture
+from modelight.protocol import AskFindings, Frame, InputInfo, LoadReport, NormCapture
 
 SAMPLES = 32
 """Samples looked at, at most; the first ones."""
@@ -38,6 +38,8 @@ class Evidence:
     checkpoint_buffers: dict[str, torch.Tensor] = field(default_factory=dict)
     should_stop: ShouldStop = never_stop
     progress: ReportProgress = no_progress
+    loaded: LoadReport | None = None
+    """How the checkpoint met the model, where that is to be told of."""
 
     def __post_init__(self) -> None:
         if self.inputs.splittable and self.inputs.samples > SAMPLES:
