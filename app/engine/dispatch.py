@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from modelight.engine.composites import DROPPING, as_without_mode, is_composite
 from modelight.engine.masks import MaskRecorder
 from modelight.engine.memory import Memory
+from modelight.engine.uniform import is_unit_interval
 from modelight.engine.writes import announce, written_arguments
 from modelight.protocol import Clause
 
@@ -98,6 +99,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "aten::native_batch_norm": self._batch_norm,
             "aten::_native_batch_norm_legit": self._batch_norm,
             "aten::zeros": self._zeros,
+            "aten::rand": self._uniform,
+            "aten::rand_like": self._uniform,
+            "aten::uniform_": self._uniform,
         }
         found = special.get(name)
         if name in DROPPING:
@@ -117,13 +121,15 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _follow(self, func: Any, handler: Callable[..., Any] | None, args: Any, kwargs: Any) -> Any:
         """Some noise was drawn just now: is this the multiplication that applies it?"""
-        self._masks.tick()
         met = None
         if func in (aten.mul.Tensor, aten.mul_.Tensor):
             met = self._masks.multiplying(args[0], args[1])
+        elif func in (aten.masked_fill.Scalar, aten.masked_fill_.Scalar) and args[2] == 0:
+            met = self._masks.filling(args[0], args[1])
         result = func(*args, **kwargs) if handler is None else handler(func, args, kwargs)
         if met is not None:
-            self._masks.multiplied(met[0], result)
+            self._masks.applied(met, result)
+        self._masks.follow(func, args, result)
         return result
 
     # ------------------------------------------------------------------------------------------------------- draws
@@ -132,6 +138,12 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = self._plain(func, args, kwargs)
         keep = _value(func, "p", args, kwargs)
         self._masks.drawn(result, keep if isinstance(keep, float) else None, "bernoulli_")
+        return result
+
+    def _uniform(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        result = self._plain(func, args, kwargs)
+        if func._schema.name != "aten::uniform_" or is_unit_interval(args, kwargs):
+            self._masks.drew_uniform(result, func._schema.name.removeprefix("aten::"))
         return result
 
     def _native_dropout(self, func: OpOverload, args: Any, kwargs: Any) -> Any:

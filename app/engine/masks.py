@@ -16,14 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine import flag, idle, origin
+from modelight.engine import flag, idle, origin, uniform
+from modelight.engine.uniform import PATIENCE
 from modelight.protocol import Clause
 
 DROPOUTS = nn.modules.dropout._DropoutNd
 CHECKED = 1024
 """Values of each product that are looked at: where the mask says dropped, it has to be zero (or NaN)."""
-_PATIENCE = 12
-"""Operators within which a drawn noise has to be applied, to count as a mask."""
 
 
 @dataclass
@@ -60,12 +59,31 @@ class Drop:
 
 @dataclass
 class _Noise:
-    """A drawn tensor that has not met its input yet."""
+    """Zeros and ones that have not met their input yet."""
 
-    drop: Drop
+    drop: Drop | None
+    """None where that it is a mask will only be sure when it is applied."""
     noise: torch.Tensor
     dropped: torch.Tensor
-    patience: int = _PATIENCE
+    found: origin.Origin
+    p: float | None
+    patience: int = PATIENCE
+
+    def go_on(self, func: Any, args: Sequence[Any], result: Any) -> None:
+        """One operator went by: perhaps it scaled the noise, cast it or turned it round."""
+        self.patience -= 1
+        same = uniform.goes_on(func, args, self.noise)
+        if same is not None:
+            self.noise, self.dropped = result, result == 0
+            self.p = self.p if same or self.p is None else 1.0 - self.p
+
+
+@dataclass
+class Applied:
+    """Noise that meets its input now."""
+
+    drop: Drop
+    dropped: torch.Tensor
 
 
 class MaskRecorder:
@@ -76,26 +94,35 @@ class MaskRecorder:
         self._running = running
         self._owner = owner
         self._waiting: list[_Noise] = []
+        self._uniform: list[uniform.Uniform] = []
         self._calls: Counter[tuple[int, str | None, str]] = Counter()
 
     @property
     def is_waiting(self) -> bool:
         """Whether some noise was drawn that no multiplication has taken yet."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._uniform)
 
     # --------------------------------------------------------------------------------------------------- what is drawn
 
     def drawn(self, noise: torch.Tensor, keep: float | None, operator: str) -> None:
         """A tensor of zeros and ones was drawn, ones with probability ``keep``."""
-        drop = self._new(self._find(operator), None if keep is None else round(1.0 - keep, 12))
+        self._wait(noise, self._find(operator), keep)
+
+    def _wait(self, noise: torch.Tensor, found: origin.Origin, keep: float | None) -> None:
+        p = None if keep is None else 1.0 - keep
+        drop = self._new(found, p)
         drop.unseen = Clause("noise-not-applied")
-        self._waiting.append(_Noise(drop, noise, noise == 0))
+        self._waiting.append(_Noise(drop, noise, noise == 0, found, p))
+
+    def drew_uniform(self, noise: torch.Tensor, operator: str) -> None:
+        """Values from 0 to 1 were drawn, which may become a mask."""
+        self._uniform.append(uniform.Uniform(self._find(operator), noise))
 
     def whole(self, noise: torch.Tensor, operator: str) -> None:
         """A lone zero, which is what dropout multiplies with at p = 1 instead of drawing."""
         found = self._find(operator)
         if "dropout" in found.function.lower():
-            self._waiting.append(_Noise(self._new(found, 1.0), noise, noise == 0))
+            self._waiting.append(_Noise(self._new(found, 1.0), noise, noise == 0, found, 1.0))
 
     def masked(self, kept: torch.Tensor, values: torch.Tensor, p: float, operator: str) -> None:
         """A fused dropout returned its mask, True where kept."""
@@ -112,7 +139,8 @@ class MaskRecorder:
 
     def _new(self, found: origin.Origin, p: float | None) -> Drop:
         owner = self._owner()
-        drop = self._drop(owner, found.source, found.function, p if found.p is None else found.p)
+        p = found.p if found.p is not None or p is None else round(p, 12)
+        drop = self._drop(owner, found.source, found.function, p)
         drop.follows_flag = self._follows(found, owner)
         return drop
 
@@ -132,19 +160,31 @@ class MaskRecorder:
 
     # ------------------------------------------------------------------------------------------------ what it falls on
 
-    def multiplying(self, left: Any, right: Any) -> tuple[_Noise, torch.Tensor] | None:
+    def multiplying(self, left: Any, right: Any) -> Applied | None:
         """Before ``left * right``: if one of them is a waiting noise, describe what it falls on."""
+        return self._applying(right, left) or self._applying(left, right)
+
+    def filling(self, values: Any, mask: Any) -> Applied | None:
+        """Before ``values.masked_fill(mask, 0)``: there the ones are what is dropped."""
+        applied = self._applying(mask, values, turned=True)
+        if applied is not None:
+            applied.dropped = ~applied.dropped
+        return applied
+
+    def _applying(self, mask: Any, values: Any, turned: bool = False) -> Applied | None:
+        if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+            return None
         for waiting in self._waiting:
-            noise = waiting.noise
-            for mask, values in ((right, left), (left, right)):
-                if isinstance(values, torch.Tensor) and _is(mask, noise) and values.is_floating_point():
-                    self._waiting.remove(waiting)
-                    self._describe(waiting.drop, values)
-                    return waiting, values
+            if uniform.is_same(mask, waiting.noise):
+                self._waiting.remove(waiting)
+                p = waiting.p if not turned or waiting.p is None else 1.0 - waiting.p
+                drop = waiting.drop or self._new(waiting.found, p)
+                self._describe(drop, values)
+                return Applied(drop, waiting.dropped)
         return None
 
-    def multiplied(self, waiting: _Noise, product: torch.Tensor) -> None:
-        """After the multiplication: the mask counts if what it says was dropped is zero."""
+    def applied(self, waiting: Applied, product: torch.Tensor) -> None:
+        """After it: the mask counts if what it says was dropped is zero."""
         holds = _holds(waiting.dropped, product)
         drop = waiting.drop
         drop.dropped = waiting.dropped if holds else None
@@ -154,12 +194,19 @@ class MaskRecorder:
         if drop.dropped is not None and drop.input_shape is not None:
             drop.unit = unit_of(drop.function, drop.dropped.shape, drop.input_shape)
 
-    def tick(self) -> None:
-        """One operator went by."""
+    def follow(self, func: Any, args: Sequence[Any], result: Any) -> None:
+        """One operator went by while something was waiting."""
         for waiting in self._waiting:
-            waiting.patience -= 1
-        if any(waiting.patience <= 0 for waiting in self._waiting):
-            self._waiting = [waiting for waiting in self._waiting if waiting.patience > 0]
+            waiting.go_on(func, args, result)
+        for draw in self._uniform:
+            keep = draw.goes_on(func, args, result)
+            if keep is not None and result.dtype is torch.bool:
+                # A comparison may be anything: it is a mask if something is multiplied by it.
+                self._waiting.append(_Noise(None, result, result == 0, draw.found, 1.0 - keep))
+            elif keep is not None:
+                self._wait(result, draw.found, keep)
+        self._waiting = [waiting for waiting in self._waiting if waiting.patience > 0]
+        self._uniform = [draw for draw in self._uniform if draw.patience > 0]
 
     def _describe(self, drop: Drop, values: torch.Tensor) -> None:
         drop.input_shape = tuple(values.shape)
@@ -193,17 +240,6 @@ class MaskRecorder:
         drop.active = False
         drop.input_shape = call.shape
         drop.unit = unit_of(call.function, call.shape, call.shape)
-
-
-def _is(value: Any, noise: torch.Tensor) -> bool:
-    if value is noise:
-        return True
-    return (
-        isinstance(value, torch.Tensor)
-        and value.shape == noise.shape
-        and value.data_ptr() == noise.data_ptr()
-        and value.numel() > 0
-    )
 
 
 def count_nonzero(values: torch.Tensor) -> int:
