@@ -6,7 +6,7 @@ Qt's translator with :func:`translate_with`; ``pyside6-lupdate`` looks for
 
 A template is a ``str.format`` text whose fields are the clause's values. Format specs beyond Python's own: ``count``
 (14 274), ``percent`` (0.496 → 49.6 %), ``figure`` (a measured value, as many digits as decide), ``size`` (bytes:
-262 KiB), ``place`` (the last part of a path: ``net.py:24``).
+262 KiB), ``place`` (the last part of a path: ``net.py:24``), ``value|values`` (the first for 1, else the second).
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class _Formatter(string.Formatter):
             return _MISSING
         if format_spec in ("count", "percent", "figure", "size"):
             return str(getattr(numbers, format_spec)(value))
+        if "|" in format_spec:
+            one, many = format_spec.split("|")
+            return one if value == 1 else many
         if format_spec == "place":
             return re.split(r"[/\\]", str(value))[-1]
         if isinstance(value, list):

@@ -62,7 +62,7 @@ PHRASES: dict[str, str] = {
     "ML111.title.one": QT_TRANSLATE_NOOP("phrases", "1 frozen layer still moves"),
     "ML111.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "No parameter of {first} requires grad, yet its running statistics would have moved in this run: "
+        "No parameter of {first} requires grad, yet each run in train moves its running statistics: "
         "requires_grad=False does not freeze them. Eval does.",
     ),
     "ML112.solved": QT_TRANSLATE_NOOP("phrases", "Running statistics are the checkpoint’s again"),
@@ -70,8 +70,8 @@ PHRASES: dict[str, str] = {
     "ML112.title.one": QT_TRANSLATE_NOOP("phrases", "Running statistics of 1 layer have moved"),
     "ML112.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{buffers:count} buffers are not what they were when the model was opened. {furthest} moved furthest, by "
-        "**{deviations:figure}** of its deviations.",
+        "{buffers:count} {buffers:buffer is|buffers are} not as they were when the model was opened. "
+        "The running mean of {furthest} moved furthest, by up to **{deviations:figure}** running deviations.",
     ),
     "ML114.title": QT_TRANSLATE_NOOP("phrases", "Inputs do not match the running statistics"),
     "ML114.body": QT_TRANSLATE_NOOP(
@@ -81,8 +81,10 @@ PHRASES: dict[str, str] = {
         "otherwise than in training do this, and so do stale statistics.",
     ),
     "ML115.title": QT_TRANSLATE_NOOP("phrases", "Running statistics are broken"),
-    "ML115.has-nan": QT_TRANSLATE_NOOP("phrases", "{count:count} values of {tensor} are NaN."),
-    "ML115.has-infinite": QT_TRANSLATE_NOOP("phrases", "{count:count} values of {tensor} are infinite."),
+    "ML115.has-nan": QT_TRANSLATE_NOOP("phrases", "{count:count} {count:value|values} of {tensor} {count:is|are} NaN."),
+    "ML115.has-infinite": QT_TRANSLATE_NOOP(
+        "phrases", "{count:count} {count:value|values} of {tensor} {count:is|are} infinite."
+    ),
     "ML115.zero-variance": QT_TRANSLATE_NOOP(
         "phrases", "The running variance is 0 in {count:count} of {channels:count} channels."
     ),
@@ -91,29 +93,29 @@ PHRASES: dict[str, str] = {
     ),
     "ML115.used": QT_TRANSLATE_NOOP("phrases", "The layer normalises with them now."),
     "ML115.hidden": QT_TRANSLATE_NOOP("phrases", "Train hides it: in eval the layer will normalise with them."),
-    "ML116.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers never learned their statistics"),
-    "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer never learned its statistics"),
+    "ML116.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use the statistics of a new layer"),
+    "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses the statistics of a new layer"),
     "ML116.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "{first} normalises with mean 0 and variance 1, the values of a new layer: no batch has moved them in train, "
-        "and no checkpoint held others.",
+        "{first} normalises with mean 0 and variance 1, as if no batch had ever reached it in train. "
+        "Load the checkpoint that belongs to the model, or let it see data in train.",
     ),
     "ML117.title": QT_TRANSLATE_NOOP("phrases", "State moves in eval"),
     "ML117.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "With every flag in eval a run still rewrites {tensors:count} tensors, {first} first of all (by "
-        "{largest:figure}). They were put back; your own script does not do that.",
+        "With every flag in eval a run still rewrites {tensors:count} {tensors:tensor|tensors}, {first} "
+        "first of all (by {largest:figure}). They were put back; your own script does not do that.",
     ),
     "ML118.title": QT_TRANSLATE_NOOP("phrases", "State moves, and not in norm layers alone"),
     "ML118.restored": QT_TRANSLATE_NOOP(
         "phrases",
-        "In these modes a run rewrites {tensors:count} tensors that belong to no norm layer, {first} first of all (by "
-        "{largest:figure}). They were put back. With every flag in eval they stay as they are.",
+        "In these modes a run rewrites {tensors:count} {tensors:tensor|tensors} of other layers, {first} "
+        "first of all (by {largest:figure}). They were put back. With every flag in eval they stay as they are.",
     ),
     "ML118.kept": QT_TRANSLATE_NOOP(
         "phrases",
-        "In these modes each run rewrites {tensors:count} tensors that belong to no norm layer, {first} first of all "
-        "(by {largest:figure}), and they stay rewritten: Keep updates is on. In eval they do not move.",
+        "In these modes each run rewrites {tensors:count} {tensors:tensor|tensors} of other layers, {first} "
+        "first of all (by {largest:figure}), which stay so: Keep updates is on. In eval they do not move.",
     ),
     # --- randomness
     "ML120.title.one": QT_TRANSLATE_NOOP("phrases", "1 dropout is on"),
@@ -174,7 +176,8 @@ PHRASES: dict[str, str] = {
     "ML130.title.on": QT_TRANSLATE_NOOP("phrases", "Gradients are on"),
     "ML130.title.off": QT_TRANSLATE_NOOP("phrases", "Gradients are off"),
     "ML130.on": QT_TRANSLATE_NOOP(
-        "phrases", "Autograd keeps {kept:size} for backward after each forward. eval() does not change that."
+        "phrases",
+        "Autograd keeps {kept:size} for backward after each forward. eval() does not stop that; no_grad() does.",
     ),
     "ML130.off": QT_TRANSLATE_NOOP(
         "phrases",
@@ -210,7 +213,8 @@ PHRASES: dict[str, str] = {
     "ML142.title": QT_TRANSLATE_NOOP("phrases", "Asked for eval, got train"),
     "ML142.body": QT_TRANSLATE_NOOP(
         "phrases",
-        "The model is in eval, yet {count:count} layers below {module} are in train, {first} first of all. {type} has "
+        "The model is in eval, yet {count:count} {count:layer|layers} below {module} {count:is|are} in train, {first} "
+        "first of all. {type} has "
         "a train() of its own ({source:place}).",
     ),
     "ML143.title": QT_TRANSLATE_NOOP("phrases", "A run leaves {modules:count} modules in another mode"),
@@ -261,12 +265,18 @@ PHRASES: dict[str, str] = {
     # --- the checkpoint
     "ML180.title": QT_TRANSLATE_NOOP("phrases", "The checkpoint leaves gaps"),
     "ML180.absent": QT_TRANSLATE_NOOP(
-        "phrases", "{absent:count} tensors of the model are not in the checkpoint ({absent_names})."
+        "phrases",
+        "{absent:count} {absent:tensor of the model is|tensors of the model are} not in the checkpoint "
+        "({absent_names}).",
     ),
     "ML180.mismatched": QT_TRANSLATE_NOOP(
-        "phrases", "{mismatched:count} have another shape there and were not loaded ({mismatched_names})."
+        "phrases",
+        "{mismatched:count} {mismatched:has|have} another shape there and {mismatched:was|were} not loaded "
+        "({mismatched_names}).",
     ),
-    "ML180.so": QT_TRANSLATE_NOOP("phrases", "They are as the model was built; {loaded:count} others were loaded."),
+    "ML180.so": QT_TRANSLATE_NOOP(
+        "phrases", "What was not loaded is as the model was built. Loaded: {loaded:count} tensors."
+    ),
     # --- cures that were tried
     "remedy.verified": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is gone."),
     "remedy.failed": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is still there."),

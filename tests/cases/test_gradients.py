@@ -112,7 +112,7 @@ def test_eval_changes_nothing_about_gradients() -> None:
     for mode in (True, False):
         model = mlp().train(mode)
         found_ = found("ML130", look(model, vectors(), grad_mode="enabled"))
-        assert words.body(found_).endswith("eval() does not change that.")
+        assert words.body(found_).endswith("eval() does not stop that; no_grad() does.")
         told[mode] = (found_.values["kept"], modelight.observe(model, vectors(), grad_mode="enabled"))
     assert told[True][0] == told[False][0] == 32, "Tanh keeps its eight values, whatever the mode"
     assert told[False][1].output.requires_grad

@@ -170,8 +170,8 @@ def _spoil(name: str, value: float) -> Callable[[nn.BatchNorm1d], None]:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (_spoil("running_mean", float("nan")), "1 values of running_mean are NaN."),
-        (_spoil("running_var", float("inf")), "1 values of running_var are infinite."),
+        (_spoil("running_mean", float("nan")), "1 value of running_mean is NaN."),
+        (_spoil("running_var", float("inf")), "1 value of running_var is infinite."),
         (_spoil("running_var", 0.0), "The running variance is 0 in 1 of 4 channels."),
         (_spoil("running_var", -1.0), "The running variance is negative in 1 of 4 channels."),
     ],
