@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from modelight.engine import flag
-from modelight.engine.memory import distance
+from modelight.engine.memory import bytes_of, distance, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
 _CONTAINERS = (dict, OrderedDict, list, set)
@@ -51,12 +51,13 @@ class Attributes:
         """An entry for everything bound to something else now."""
         if flag.read(self._module) != self._flag:
             yield LedgerEntry(f"{self._dot}training", "flag", None, True)
-        now = vars(self._module)
-        for key in {**self._values, **now}:
-            if key != "training" and (
-                now.get(key) is not self._values.get(key) or (key in now) != (key in self._values)
-            ):
-                yield LedgerEntry(self._dot + key, "attribute", None, not keep)
+        now, then = vars(self._module), self._values
+        for key in {**then, **now}:
+            if key == "training" or (now.get(key) is then.get(key) and (key in now) == (key in then)):
+                continue
+            # The old weight_norm and spectral_norm bind their weight anew in every forward, often to the same values.
+            if not _same_values(now.get(key), then.get(key)):
+                yield LedgerEntry(self._dot + key, "attribute", _gap(now.get(key), then.get(key)), not keep)
         for key in self._changed_contents():
             if key in _TENSOR_TABLES:
                 yield from self._rebound(key, keep)
@@ -111,6 +112,17 @@ def _same_items(value: Any, saved: Any) -> bool:
     if isinstance(value, list):
         return all(a is b for a, b in zip(value, saved, strict=True))
     return bool(value == saved)
+
+
+def _same_values(now: Any, then: Any) -> bool:
+    """Whether two tensors hold the same bits in the same form, so that only the name was bound anew."""
+    pair = (now, then)
+    if not all(type(value) is torch.Tensor and value.layout is torch.strided for value in pair):
+        return False
+    if (now.dtype, now.shape, now.device) != (then.dtype, then.shape, then.device) or now.is_meta:
+        return False
+    left, right = (value.detach().contiguous() for value in pair)
+    return same_bytes(*(bytes_of(value, region_of(value)) for value in (left, right)))
 
 
 def _gap(now: Any, then: Any) -> float | None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 from torch.ao.quantization import FakeQuantize
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, weight_norm
 from torch.nn.utils.spectral_norm import spectral_norm as old_spectral_norm
 
 from modelight.engine import guard as guard_module
@@ -81,6 +81,26 @@ def test_layers_that_write_their_own_tensors_are_put_back(
     assert state_bits(model) == before
     assert vars(model) == attributes or all(vars(model)[key] is value for key, value in attributes.items())
     assert guard.ledger().entries
+
+
+@pytest.mark.parametrize("mode", GRAD_MODES)
+@pytest.mark.parametrize("wrap", [old_spectral_norm, weight_norm], ids=["spectral norm", "weight norm"])
+def test_a_weight_that_a_hook_binds_anew_counts_only_as_far_as_it_differs(wrap: Any, mode: str) -> None:
+    """``weight`` of the old forms is a plain attribute, a new tensor after each forward."""
+    model, value = wrap(nn.Linear(4, 3)).eval(), torch.randn(2, 4)
+    kept = model.weight
+    with leave_no_trace(model) as guard, GRAD_MODES[mode]():  # type: ignore[index]
+        model(value)
+        first = (model.weight.double() - kept.double()).abs().max().item()
+    said = {name: entry.max_change for name, entry in entries(guard, "attribute").items()}
+    # Before its first forward the old spectral norm's weight is the one that was not normalised yet.
+    assert said == ({"weight": first} if wrap is old_spectral_norm else {})
+    assert model.weight is kept
+    with torch.no_grad():
+        model(value)
+    with leave_no_trace(model) as guard, GRAD_MODES[mode]():  # type: ignore[index]
+        model(value)
+    assert not guard.ledger().entries
 
 
 def test_embedding_max_norm_is_reported_in_eval() -> None:
