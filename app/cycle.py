@@ -105,7 +105,7 @@ class Cycle(QObject):
     def begin(self) -> None:
         """*Run*: everything that belongs to the present state."""
         setup = self._session.setup
-        if setup is None or self._session.model is None or self._session.input is None:
+        if setup is None or not self.ready:
             return
         self.interrupt()
         self._done_repeats = 0
@@ -132,13 +132,13 @@ class Cycle(QObject):
 
     def look(self) -> None:
         """*Look for findings*, however long it takes."""
-        if not self.busy and self._session.input is not None:
+        if not self.busy and self.ready:
             self._steps = [self._ask_findings]
             self._advance()
 
     def compare(self) -> None:
         """*Compare*: train and eval under each grad mode, and every mode-sensitive module flipped by itself."""
-        if self._session.input is not None:
+        if self.ready:
             self.interrupt()
             self._steps = [self._ask_compare]
             self._advance()
@@ -149,7 +149,7 @@ class Cycle(QObject):
 
     def look_at_gradients(self) -> None:
         """*Run backward*: which parameters receive a gradient, and what that costs."""
-        if self._session.input is not None:
+        if self.ready:
             self.interrupt()
             self._steps = [self._ask_gradients]
             self._advance()
@@ -157,6 +157,12 @@ class Cycle(QObject):
     def may_look_at_gradients(self) -> bool:
         """Whether backward is cheap, and nothing else is under way."""
         return not self.busy and not self.live and not self.stale and self._affordable(GRADIENT_RUNS)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model, its input and a process that answers: after its end, only *Restart* helps."""
+        session = self._session
+        return session.alive and session.model is not None and session.input is not None
 
     def interrupt(self) -> None:
         """Give up what is under way; its answers are not waited for."""

@@ -31,6 +31,8 @@ class Session(Conversation):
     """:class:`protocol.Opened`"""
     states_changed = Signal(list)
     """RowStates that are no longer what they were."""
+    own_train_called = Signal()
+    """After states_changed: it was a class's own ``train()`` that did it."""
     materialised = Signal(object)
     """:class:`protocol.Opened` of the open model, which has modules or parameters now that it had not before its
     run."""
@@ -76,6 +78,11 @@ class Session(Conversation):
         client.ended.connect(self._on_ended)
 
     # ------------------------------------------------------------------------------------------------------- opening
+
+    @property
+    def alive(self) -> bool:
+        """Whether a model process runs."""
+        return self._client.running
 
     def start_process(self) -> None:
         """Have a model process ready, so that torch is imported by the time a model is chosen."""
@@ -206,7 +213,8 @@ class Session(Conversation):
 
     def call_train(self, path: str, training: bool) -> None:
         """Call the module's own ``train()``, overridden or not."""
-        self._change(p.CallTrain(id=self.new_id(), path=path, training=training), self.tr("Call train()"))
+        command = p.CallTrain(id=self.new_id(), path=path, training=training)
+        self._change(command, self.tr("Call train()"), self.own_train_called.emit)
 
     def bring_back_mixed(self) -> None:
         """The last mixed state again."""
@@ -221,13 +229,14 @@ class Session(Conversation):
         """Freeze or unfreeze the parameters of a subtree."""
         self._change(p.SetRequiresGrad(id=self.new_id(), path=path, value=value), self.tr("Set requires_grad"))
 
-    def _change(self, command: p.Command, text: str) -> None:
+    def _change(self, command: p.Command, text: str, then: Callable[[], object] = lambda: None) -> None:
         self.cycle.interrupt()
 
         def done(event: p.Event) -> None:
             assert isinstance(event, p.Changed)
             self._remember(event, text)
             self._on_changed(event)
+            then()
             self.cycle.changed()
 
         self.ask(command, done)

@@ -155,6 +155,8 @@ class Offscreen:
     def show_page(self, name: str) -> bool:
         """Open a page; the comparison is made if it has not been."""
         self.window.show_page(name)
+        if not self.session.cycle.ready:
+            return False
         if name == "gradients":
             return self.settle(self.session.cycle.look_at_gradients)
         if name != "compare" or self.window.pages.seen.compared is not None:

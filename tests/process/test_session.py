@@ -164,6 +164,27 @@ def test_what_the_model_prints_is_console_and_not_protocol(qtbot: QtBot, session
     assert notes.frames
 
 
+def test_after_the_end_of_the_process_nothing_is_waited_for(qtbot: QtBot, session: Session, notes: Notes) -> None:
+    """A run or comparison that nobody answers would keep the window busy for ever."""
+    open_and_settle(qtbot, session, Setup(DIGITS))
+    with qtbot.waitSignal(session.ended, timeout=PATIENCE):
+        os.kill(session._client.pid, signal.SIGKILL)
+    for ask in (session.cycle.begin, session.cycle.compare, session.cycle.look):
+        ask()
+        assert not session.cycle.busy
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_of_the_model_wait_asleep_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], policy: str
+) -> None:
+    from modelight.engine import __main__ as engine
+
+    monkeypatch.setattr(os, "environ", dict(given))
+    engine._wait_asleep()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
+
+
 def test_a_hanging_model_is_stopped_and_comes_back(qtbot: QtBot, session: Session, notes: Notes) -> None:
     with qtbot.waitSignal(session.opened, timeout=PATIENCE):
         session.open(trouble("hang"))
