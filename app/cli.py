@@ -51,7 +51,7 @@ Align = Annotated[
 ]
 Partial = Annotated[bool, typer.Option("--partial", help="Of tensors of another shape, load the block that both have.")]
 PageName = Annotated[
-    Literal["output", "dropout", "statistics", "layers", "compare", "gradients", "console"],
+    Literal["output", "dropout", "statistics", "layers", "compare", "gradients", "experiments", "console"],
     typer.Option("--page", help="Page to show."),
 ]
 

@@ -50,6 +50,8 @@ class Cycle(QObject):
     """:class:`protocol.Compared`"""
     gradients = Signal(object)
     """:class:`protocol.Gradients`"""
+    measured = Signal(object)
+    """:class:`protocol.BatchCurve`, :class:`protocol.Repeatability` or :class:`protocol.McDropout`"""
     restarted = Signal()
     """The state has changed: what was shown belongs to the state before."""
     busy_changed = Signal(bool)
@@ -141,6 +143,24 @@ class Cycle(QObject):
         if self.ready:
             self.interrupt()
             self._steps = [self._ask_compare]
+            self._advance()
+
+    def batch_curve(self) -> None:
+        """*Batch-mates*: the first samples in growing company."""
+        self._measure(self._ask_batch_curve)
+
+    def repeatability(self) -> None:
+        """*Repeatability*: the same again, with the same and with other seeds."""
+        self._measure(self._ask_repeatability)
+
+    def mc_dropout(self, passes: int) -> None:
+        """*MC dropout*: ``passes`` passes with every dropout on, then each alone."""
+        self._measure(lambda: self._ask_mc_dropout(passes))
+
+    def _measure(self, step: Callable[[], p.Command]) -> None:
+        if self.ready:
+            self.interrupt()
+            self._steps = [step]
             self._advance()
 
     def may_compare_unasked(self) -> bool:
@@ -265,6 +285,25 @@ class Cycle(QObject):
         assert setup is not None
         return p.AskGradients(id=self._session.new_id(), seed=setup.seed, batch=setup.batch)
 
+    def _ask_batch_curve(self) -> p.Command:
+        setup = self._session.setup
+        assert setup is not None
+        return p.AskBatchCurve(id=self._session.new_id(), grad_mode=setup.grad_mode, seed=setup.seed)
+
+    def _ask_repeatability(self) -> p.Command:
+        setup = self._session.setup
+        assert setup is not None
+        return p.AskRepeatability(
+            id=self._session.new_id(), grad_mode=setup.grad_mode, seed=setup.seed, batch=setup.batch
+        )
+
+    def _ask_mc_dropout(self, passes: int) -> p.Command:
+        setup = self._session.setup
+        assert setup is not None
+        return p.AskMcDropout(
+            id=self._session.new_id(), grad_mode=setup.grad_mode, seed=setup.seed, batch=setup.batch, passes=passes
+        )
+
     def _affordable(self, runs: int) -> bool:
         return self.run_ms is not None and self.run_ms * runs < 5 * BURST_MS
 
@@ -313,6 +352,8 @@ class Cycle(QObject):
             self.findings.emit(event.findings)
         elif isinstance(event, p.Compared):
             self.compared.emit(event)
+        elif isinstance(event, p.BatchCurve | p.Repeatability | p.McDropout):
+            self.measured.emit(event)
         elif isinstance(event, p.Gradients):
             self.gradients.emit(event)
 

@@ -35,6 +35,7 @@ class Pages(QWidget):
             "layers": self._make_layers,
             "compare": lambda: CompareView(session, self.seen),
             "gradients": self._make_gradients,
+            "experiments": self._make_experiments,
         }
         self.console = Console()
         self.tabs = PageTabs()
@@ -52,6 +53,7 @@ class Pages(QWidget):
             "layers": self.tr("Layers"),
             "compare": self.tr("Compare"),
             "gradients": self.tr("Gradients"),
+            "experiments": self.tr("Experiments"),
             "console": self.tr("Console"),
         }
         for name, title in titles.items():
@@ -78,6 +80,7 @@ class Pages(QWidget):
         for emptied in (session.opening, session.opened):
             emptied.connect(lambda _: self._forget_comparison())
         session.states_changed.connect(lambda _: self._forget(history.flags_changed))
+        session.own_train_called.connect(history.own_train_called)
         cycle.restarted.connect(lambda: self._forget(None))
         cycle.frame.connect(self._on_frame)
         cycle.contrast.connect(self._on_frame)
@@ -147,6 +150,11 @@ class Pages(QWidget):
         view = LayersView(self._session, self.seen)
         view.widget.row_selected.connect(self.row_selected)
         return view
+
+    def _make_experiments(self) -> View:
+        from modelight.experiments_view import ExperimentsView
+
+        return ExperimentsView(self._session)
 
     def _make_gradients(self) -> View:
         from modelight.gradients_view import GradientsView

@@ -157,6 +157,10 @@ class Offscreen:
         self.window.show_page(name)
         if not self.session.cycle.ready:
             return False
+        if name == "experiments":
+            cycle = self.session.cycle
+            asked = (cycle.batch_curve, cycle.repeatability, lambda: cycle.mc_dropout(32))
+            return all(self.settle(ask) for ask in asked)
         if name == "gradients":
             return self.settle(self.session.cycle.look_at_gradients)
         if name != "compare" or self.window.pages.seen.compared is not None:
