@@ -161,6 +161,8 @@ class Offscreen:
             cycle = self.session.cycle
             asked = (cycle.batch_curve, cycle.repeatability, lambda: cycle.mc_dropout(32))
             return all(self.settle(ask) for ask in asked)
+        if self.session.input is None:
+            return True  # nothing was opened, so there is nothing to wait for
         if name == "gradients":
             return self.settle(self.session.cycle.look_at_gradients)
         if name != "compare" or self.window.pages.seen.compared is not None:

@@ -83,6 +83,8 @@ class GradientsData:
     zero: int
     unreached: tuple[str, ...]
     """Names of trainable parameters without a gradient; perhaps not all."""
+    unexplained: tuple[str, ...]
+    """Those of them that lie before no cut that was seen."""
     kept: int
     forward: Times | None
     backward: Times | None

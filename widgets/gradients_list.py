@@ -40,7 +40,9 @@ ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 HEIGHT, HEAD = 46, 26
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_FIGURE, _KEPT, _COUNT, _BUTTON, _GAP = 54.0, 66.0, 62.0, 76.0, 12.0
+_FIGURE, _KEPT, _COUNT, _BUTTON, _GAP = 56.0, 60.0, 58.0, 70.0, 10.0
+_LEAST = 240.0
+"""Room that names and the axis need together."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,10 @@ class Columns:
 
 
 def columns(rect: QRectF) -> Columns:
-    """Names and the axis share what the figures leave."""
+    """Names and the axis share what the figures leave; where that is little, there is no axis."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
     rest = inner.width() - _FIGURE - _KEPT - _COUNT - _BUTTON - 4 * _GAP
-    axis = max(40.0, min(220.0, rest * 0.42))
+    axis = min(220.0, rest * 0.42) if rest > _LEAST else 0.0
     widths = (rest - axis - _GAP, axis, _FIGURE, _KEPT, _COUNT, _BUTTON)
     left, boxes = inner.left(), []
     for width, gap in zip(widths, (_GAP, 0.0, _GAP, _GAP, _GAP, 0.0), strict=True):
@@ -170,20 +172,20 @@ class GradientDelegate(QStyledItemDelegate):
         rule = QRectF(rect.left() + MARGIN, rect.bottom() - 1, rect.width() - 2 * MARGIN, 1)
         painter.fillRect(rule, theme.color("line"))
         where = columns(rect)
-        self._paint_name(painter, row, where.name)
+        self._paint_name(painter, row, where.name, where.figure.left())
         self._paint_norm(painter, row, where)
         self._paint_figures(painter, row, where)
         if row.parameters:
             self._paint_button(painter, row, self.button_rect(rect))
         painter.restore()
 
-    def _paint_name(self, painter: QPainter, row: GradientRow, box: QRectF) -> None:
+    def _paint_name(self, painter: QPainter, row: GradientRow, box: QRectF, reach: float) -> None:
         name, small = theme.font(13, 500 if row.leaf else 400), theme.font(11)
         painter.setFont(name)
         painter.setPen(theme.color("text" if row.leaf else "text2"))
         text = QFontMetricsF(name).elidedText(row.path or row.name, Qt.TextElideMode.ElideMiddle, box.width())
         painter.drawText(QRectF(box.left(), box.top() + 5, box.width(), 18), LEFT, text)
-        below, words = QRectF(box.left(), box.top() + 24, box.width(), 15), self.words(row)
+        below, words = QRectF(box.left(), box.top() + 24, reach - box.left(), 15), self.words(row)
         attention = row.missing > 0 or (row.norm is not None and not math.isfinite(row.norm))
         if words and (attention or row.moves):
             paint_sign(painter, QPointF(below.left() + 5, below.center().y()), "warning")
@@ -195,22 +197,23 @@ class GradientDelegate(QStyledItemDelegate):
         painter.drawText(below, LEFT, elided)
 
     def _paint_norm(self, painter: QPainter, row: GradientRow, where: Columns) -> None:
-        box, middle = where.axis, where.axis.center().y()
+        box = QRectF(where.axis.left(), where.axis.top() + 4, where.axis.width(), 20)
+        middle = box.center().y()
         painter.setPen(paint.pen("line"))
-        for power in range(self.span[0], self.span[1] + 1):
+        for power in range(self.span[0], self.span[1] + 1) if box.width() else ():
             x = round(self._x(10.0**power, box)) + 0.5
-            painter.drawLine(QLineF(x, box.top(), x, box.bottom() - 1))
+            painter.drawLine(QLineF(x, box.top(), x, box.bottom()))
         painter.setFont(theme.font(12, 500 if row.leaf else 400))
         text = numbers.figure(row.norm) if row.norm is not None else "–"
         painter.setPen(theme.color("text" if row.leaf and row.norm is not None else "text3"))
         painter.drawText(where.figure, RIGHT, text)
-        if row.norm is None or not math.isfinite(row.norm):
+        if not box.width() or row.norm is None or not math.isfinite(row.norm):
             return
         at = QPointF(self._x(row.norm, box), middle)
         tone = theme.color("ink" if row.leaf else "text3")
         painter.setPen(paint.pen("edge") if row.leaf else Qt.PenStyle.NoPen)
         if row.leaf:
-            painter.drawLine(QLineF(box.left(), middle, at.x(), middle))
+            painter.drawLine(QLineF(box.left() + 4, middle, at.x(), middle))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tone)
         painter.drawEllipse(at, 4 if row.leaf else 2.5, 4 if row.leaf else 2.5)
@@ -241,25 +244,26 @@ class GradientDelegate(QStyledItemDelegate):
 class GradientHeader(QWidget):
     """The names of the columns, and the ends of the axis."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: QListView) -> None:
         super().__init__()
+        self._rows = rows
         self.span = (-1, 0)
         self.setFixedHeight(HEAD)
+        rows.verticalScrollBar().rangeChanged.connect(self.update)  # the bar takes room from the rows
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        where = columns(QRectF(self.rect()))
+        where = columns(QRectF(0, 0, self._rows.viewport().width(), self.height()))
         painter.fillRect(self.rect(), theme.color("sunken"))
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text2"))
         painter.drawText(where.name, LEFT, self.tr("module"))
-        painter.drawText(where.axis, Qt.AlignmentFlag.AlignCenter, self.tr("gradient"))
-        painter.drawText(where.figure, RIGHT, self.tr("norm"))
+        painter.drawText(where.figure, RIGHT, self.tr("gradient"))
         painter.drawText(where.kept, RIGHT, self.tr("kept"))
         painter.drawText(where.count, RIGHT, self.tr("trainable"))
         painter.setPen(theme.color("text3"))
         ends = where.axis.adjusted(4, 0, -4, 0)
-        for power, side in zip(self.span, (LEFT, RIGHT), strict=True):
+        for power, side in zip(self.span, (LEFT, RIGHT), strict=True) if ends.width() > 0 else ():
             painter.drawText(ends, side, numbers.figure(10.0**power, 1))
 
 

@@ -37,7 +37,8 @@ class GradientsPage(QStackedWidget):
         self.verdict, self.cuts, self.facts, self.costs = (MarkupLabel(line_height=18) for _ in range(4))
         self.outdated, self.again = label(tone="text2", size=12, wrap=True), Button(height=26)
         self.again.clicked.connect(self.look_requested)
-        self.header, self.list = GradientHeader(), GradientList()
+        self.list = GradientList()
+        self.header = GradientHeader(self.list)
         self.list.freeze_requested.connect(self.freeze_requested)
         self.list.clicked.connect(self._on_chosen)
         self.export = ExportMenu(self.list, "gradients", self.table)
@@ -122,13 +123,14 @@ class GradientsPage(QStackedWidget):
     # ------------------------------------------------------------------------------------------------------- sentences
 
     def runs_text(self, data: GradientsData) -> str:
-        """What was run, and what backward started from."""
+        """What was run."""
         samples = counted(data.samples, self.tr("%1 sample"), self.tr("%1 samples"))
-        seed = self.tr("seed %1").replace("%1", str(data.seed))
-        if not data.scalar:
-            return ", ".join((samples, seed))
-        text = self.tr("backward from the %1 (%2)").replace("%1", data.scalar)
-        return ", ".join((samples, seed, text.replace("%2", numbers.figure(data.value))))
+        return ", ".join((samples, self.tr("seed %1").replace("%1", str(data.seed))))
+
+    def scalar_text(self, data: GradientsData) -> str:
+        """What backward started from."""
+        text = self.tr("Backward started from the %1: **%2**.").replace("%1", data.scalar)
+        return text.replace("%2", numbers.figure(data.value)) if data.scalar else ""
 
     def verdict_text(self, data: GradientsData) -> str:
         """Who receives a gradient, and who not."""
@@ -160,11 +162,9 @@ class GradientsPage(QStackedWidget):
             lines.append(
                 counted(rest, self.tr("%1 more line cuts the graph."), self.tr("%1 more lines cut the graph."))
             )
-        cut_off = data.trainable > data.received
-        if cut_off and not lines and any(one.cut for one in data.rows):
-            lines.append(self.tr("Where the graph is cut could not be seen: the modules below are marked."))
-        elif cut_off and not lines:
-            lines.append(self.tr("No line that cuts the graph was seen: nothing of them reached the output."))
+        if data.unexplained:
+            text = self.tr("No cut was seen for %1: no part of the output came from there, or nobody can look inside.")
+            lines.append(text.replace("%1", self._names(data.unexplained, len(data.unexplained))))
         return "\n".join(lines)
 
     def cut_text(self, cut: CutLine) -> str:
@@ -186,7 +186,7 @@ class GradientsPage(QStackedWidget):
 
     def facts_text(self, data: GradientsData) -> str:
         """What is easily confused with gradients."""
-        lines = []
+        lines = [self.scalar_text(data)] if data.scalar else []
         if data.grad_mode != "enabled":
             text = self.tr("This was run with gradients on. The present grad mode, **%1**, stops all of them.")
             lines.append(text.replace("%1", data.grad_mode))

@@ -9,6 +9,9 @@ from PySide6.QtWidgets import QTabBar, QWidget
 from modelight.widgets import theme
 from modelight.widgets.buttons import KeyboardFocus
 
+LEAST, MOST = 14, 24
+"""Logical pixels around the words of a tab, both sides together."""
+
 
 class PageTabs(KeyboardFocus, QTabBar):
     """Tabs that keep their place and width whichever is chosen."""
@@ -24,7 +27,15 @@ class PageTabs(KeyboardFocus, QTabBar):
         self.setFixedHeight(36)
 
     def tabSizeHint(self, index: int) -> QSize:
-        return QSize(round(QFontMetricsF(theme.font(13, 500)).horizontalAdvance(self.tabText(index))) + 24, 36)
+        return QSize(self._words(index) + self._room(), 36)
+
+    def _words(self, index: int) -> int:
+        return round(QFontMetricsF(theme.font(13, 500)).horizontalAdvance(self.tabText(index)))
+
+    def _room(self) -> int:
+        """Around the words of a tab: less where the pane is too narrow for all tabs otherwise."""
+        words = sum(self._words(index) for index in range(self.count()))
+        return max(LEAST, min(MOST, (self.width() - words) // max(1, self.count())))
 
     def minimumTabSizeHint(self, index: int) -> QSize:
         return self.tabSizeHint(index)

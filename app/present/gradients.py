@@ -35,6 +35,7 @@ def gradients_data(
         received=found.received,
         zero=found.zero,
         unreached=tuple(found.unreached),
+        unexplained=_unexplained(found),
         kept=found.autograd.kept,
         forward=_times(found.forward),
         backward=_times(found.backward),
@@ -44,6 +45,13 @@ def gradients_data(
         all_eval=not found.train and found.eval > 0,
         outdated=outdated,
     )
+
+
+def _unexplained(found: Gradients) -> tuple[str, ...]:
+    explained = {name for cut in found.cuts for name in cut.parameters}
+    if any(cut.count > len(cut.parameters) for cut in found.cuts):
+        return ()  # their names are not all here
+    return tuple(name for name in found.unreached if name not in explained)
 
 
 def _kept(modules: Mapping[int, ModuleGradient], rows: Sequence[Row]) -> dict[int, int]:

@@ -70,7 +70,8 @@ class CutFinder(TorchFunctionMode):
         """The cuts that lie behind ``unreached`` parameters (names by id of the tensor), the gravest first."""
         found = []
         for place, cut in self._found.items():
-            names = sorted({unreached[id(leaf)] for leaf in _leaves(cut.before) if id(leaf) in unreached})
+            behind = {id(leaf) for leaf in _leaves(cut.before)}
+            names = [name for key, name in unreached.items() if key in behind]
             if names:
                 found.append(GradientCut(*place, cut.calls, names[:GRADIENT_NAMES], len(names)))
         return sorted(found, key=lambda cut: -cut.count)
