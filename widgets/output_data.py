@@ -115,6 +115,8 @@ class OutputData:
     dtype: str = ""
     """Named where the values cannot be drawn because of it."""
     before_mode: Mode | None = None
+    before_own_train: bool = False
+    """*Before* is the same mode by the flags alone, before a class's own ``train()`` was called."""
     same: tuple[SameRow, ...] = ()
     histogram: Histogram | None = None
     ranked: tuple[int, ...] = field(default=())

@@ -184,6 +184,8 @@ class OutputPage(Page):
         return bool((np.nan_to_num(data.bars.spread) > 0).any())
 
     def _before_text(self, data: OutputData) -> str:
+        if data.before_own_train:
+            return self.tr("before, by the flags alone")
         words = {"train": self.tr("before, all train"), "eval": self.tr("before, all eval")}
         return words.get(data.before_mode or "", self.tr("before, mixed"))
 

@@ -30,6 +30,8 @@ class RunHistory:
         self._frames: list[Frame] = []
         self._aside: dict[Mode, list[Frame]] = {}
         self._forced: dict[Mode, Frame] = {}
+        self._latest: list[Frame] = []
+        self._flags_alone: list[Frame] = []
 
     def add(self, frame: Frame) -> None:
         """Take a frame in. One of a forced mode is neither the present state nor what was before: see :meth:`other`."""
@@ -50,7 +52,15 @@ class RunHistory:
 
     def flags_changed(self) -> None:
         """Another state of the flags: the present frames become what was before."""
+        self._latest, self._flags_alone = self._frames, []
         self._set_aside()
+
+    def own_train_called(self) -> None:
+        """After :meth:`flags_changed`: it was a class's own ``train()`` that changed them, or did more than that.
+
+        What the flags alone had given is shown beside what its own ``train()`` gives, though the mode is the same.
+        """
+        self._flags_alone = self._latest
 
     def grad_mode_changed(self) -> None:
         """Another grad mode: runs under it are counted anew; what was before in the other mode stays."""
@@ -61,6 +71,7 @@ class RunHistory:
         self._frames.clear()
         self._aside.clear()
         self._forced.clear()
+        self._latest, self._flags_alone = [], []
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -82,8 +93,21 @@ class RunHistory:
         """The mode of the present frames."""
         return mode_of(self._frames[-1]) if self._frames else None
 
+    @property
+    def is_beside_flags_alone(self) -> bool:
+        """Whether *before* means: with the same flags, written past the class's own ``train()``."""
+        if not self._frames or not self._flags_alone:
+            return False
+        now, then = self._frames[-1], self._flags_alone[-1]
+        return mode_of(now) == mode_of(then) and _conditions(now) == _conditions(then)
+
     def before(self) -> tuple[Mode | None, tuple[Frame, ...]]:
-        """The frames of the other mode (or, of several, those set aside last), and which mode that was."""
+        """The frames of the other mode (or, of several, those set aside last), and which mode that was.
+
+        Where :attr:`is_beside_flags_alone`, those of the same mode as it was before the class's own ``train()``.
+        """
+        if self.is_beside_flags_alone:
+            return self.mode, tuple(self._flags_alone)
         for mode in _others(self.mode, reversed(self._aside)):
             if mode in self._aside:
                 return mode, tuple(self._aside[mode])

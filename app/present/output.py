@@ -77,6 +77,7 @@ def _page(
         shape=field.shape,
         dtype=field.dtype if field.stats.count == 0 and 0 not in field.shape else "",
         before_mode=before_mode if before is not None else None,
+        before_own_train=before is not None and history.is_beside_flags_alone,
         same=same_rows(view, picked, shown, field, info, same),
         histogram=output_histogram(field, runs, before, view, picked, frame.samples),
         ranked=() if shown is None or view == "mean" else _ranked(shown),

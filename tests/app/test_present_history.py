@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from modelight.present.history import RunHistory
@@ -10,6 +12,10 @@ from tests.app.frames import frame, output
 
 def of(value: float, runs: int = 1, **more: object) -> object:
     return frame([output(np.full((runs, 2, 2), value))], **more)  # type: ignore[arg-type]
+
+
+def values(frame: Any) -> float:
+    return float(frame.outputs[0].values.numpy().max())
 
 
 def test_runs_with_other_seeds_add_up_and_the_same_seed_replaces() -> None:
@@ -130,3 +136,28 @@ def test_another_input_forgets_everything() -> None:
     assert history.newest is None
     assert history.before() == (None, ())
     assert history.mode is None
+
+
+def test_what_the_flags_alone_gave_stays_beside_what_a_class_s_own_train_gives() -> None:
+    history = RunHistory()
+    history.add(of(1.0, train=3, eval=0))
+    history.flags_changed()
+    history.add(of(2.0, train=0, eval=3))
+    history.flags_changed()
+    history.own_train_called()
+    history.add(of(4.0, train=0, eval=3))
+    mode, before = history.before()
+    assert mode == history.mode == "eval" and history.is_beside_flags_alone
+    assert [values(old) for old in before] == [2.0] and values(history.newest) == 4.0
+    history.flags_changed()
+    history.add(of(1.0, train=3, eval=0))
+    assert history.before()[0] == "eval" and not history.is_beside_flags_alone
+
+
+def test_an_own_train_that_leads_to_another_mode_stands_beside_that_mode() -> None:
+    history = RunHistory()
+    history.add(of(1.0, train=3, eval=0))
+    history.flags_changed()
+    history.own_train_called()
+    history.add(of(4.0, train=0, eval=3))
+    assert not history.is_beside_flags_alone and history.before()[0] == "train"
