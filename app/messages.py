@@ -109,12 +109,13 @@ class Messages(QWidget):
         self._on_progress(self.tr("Starting the model process for {spec}").format(spec=spec), None)
 
     def _on_opened(self, opened: Opened) -> None:
-        self._loaded = ("", "", [])
+        words, details, offers = [phrase(note) for note in opened.notes], "", []
         if opened.report is not None:
             text, details = report_words(opened.report)
-            self._loaded = (text, details, self._offer(of_report(self._session, opened.report)))
-            if text:
-                self.notes.show_message("notice", text, details, buttons=self._loaded[2])
+            words, offers = [*words, *([text] if text else [])], of_report(self._session, opened.report)
+        self._loaded = (" ".join(words), details, self._offer(offers))
+        if words:
+            self.notes.show_message("notice", *self._loaded[:2], buttons=self._loaded[2])
 
     def _on_input(self, info: InputInfo | None) -> None:
         words = [phrase(note) for note in info.notes] if info is not None else []

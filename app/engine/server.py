@@ -151,6 +151,7 @@ class Server:
             report=model.report,
             input=self._info,
             input_problem=model.example_problem,
+            notes=list(model.notes),
             device=str(model.device),
             classes=list(model.classes),
             parameters={name: value.requires_grad for name, value in model.module.named_parameters()},

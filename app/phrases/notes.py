@@ -37,6 +37,9 @@ PHRASES: dict[str, str] = {
     "not-readable": QT_TRANSLATE_NOOP("phrases", "Its output ({type}, {dtype}) has no plain values to read."),
     "norm-input-unreadable": QT_TRANSLATE_NOOP("phrases", "Its input has no plain values to compute statistics from."),
     "norm-not-asked": QT_TRANSLATE_NOOP("phrases", "This batch's statistics were not asked for."),
+    "other-thread": QT_TRANSLATE_NOOP(
+        "phrases", "Called in a thread of the model’s own, where neither its values nor its dropouts can be seen."
+    ),
     "not-called": QT_TRANSLATE_NOOP("phrases", "Not called in this run."),
     "inside-script": QT_TRANSLATE_NOOP("phrases", "Runs inside a script, where modules are not heard."),
     "flag-read": QT_TRANSLATE_NOOP("phrases", "{path} read its training flag at {source:place}, {count:count} times."),
@@ -237,6 +240,11 @@ PHRASES: dict[str, str] = {
     "compiled": QT_TRANSLATE_NOOP(
         "phrases",
         "torch.compile's wrapper: its flag is that of _orig_mod, the model itself, which is what is observed.",
+    ),
+    "compiled-unwrapped": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The model is compiled (torch.compile). Shown and run is the model inside, uncompiled: the same weights and "
+        "flags; rounding may differ.",
     ),
     "compiled-call": QT_TRANSLATE_NOOP("phrases", "compile() was called on this module: inside it nothing is seen."),
     "wrapper": QT_TRANSLATE_NOOP("phrases", "{type} only wraps the model below."),

@@ -15,7 +15,7 @@ import torch
 from msgspec import structs
 from torch import nn
 
-from modelight.engine import rng
+from modelight.engine import rng, structure
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.loading import arguments, checkpoint, inputs, signatures, sources, spec, trial, whole
@@ -45,6 +45,8 @@ class OpenModel:
     """The same, ready to run."""
     example_problem: Clause | None = None
     """Why there is no example although the file offers one."""
+    notes: tuple[Clause, ...] = ()
+    """How what was built became :attr:`module`."""
 
 
 def open_model(
@@ -57,7 +59,8 @@ def open_model(
     """
     device = _device(command.device)
     rng.seed(command.seed)
-    module, resolved, name = _construct(command, progress, should_stop)
+    built, resolved, name = _construct(command, progress, should_stop)
+    module, notes = _unwrapped(built)
     source = resolved.source if resolved is not None else None
     _check(should_stop)
     path = _checkpoint_path(command, source)
@@ -73,6 +76,7 @@ def open_model(
         checkpoint_buffers=checkpoint.copy_buffers(module),
         classes=_classes(source, module),
         device=device,
+        notes=notes,
     )
     rng.seed(command.seed)
     return _with_example(model, progress, should_stop)
@@ -97,6 +101,13 @@ def _construct(
     except EngineError as error:
         path = _checkpoint_path(command, resolved.source)
         raise arguments.explain(error, resolved, path, command.directory) from error.__cause__
+
+
+def _unwrapped(built: nn.Module) -> tuple[nn.Module, tuple[Clause, ...]]:
+    """The model inside ``torch.compile``'s wrapper, which has the same weights and flags: compiled, it would be
+    compiled anew at every flip, and nothing inside it heard. Paths are the same too: the wrapper hands them on."""
+    inner = getattr(built, "_orig_mod", None) if structure.is_compiled(built) else None
+    return (inner, (Clause("compiled-unwrapped"),)) if isinstance(inner, nn.Module) else (built, ())
 
 
 def _filled(

@@ -8,6 +8,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
+import sysconfig
 import tokenize
 import traceback
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from modelight.engine.errors import EngineError
 from modelight.engine.loading.paths import located
 
 _ALIAS = "modelight_user_"
+_STANDARD = sysconfig.get_path("stdlib")
 _user_modules: set[str] = set()
 """Names of modules that user code brought in from the user's folders: forgotten before the next file is imported."""
 _folders: list[str] = []
@@ -201,9 +203,17 @@ def _is_users(name: str) -> bool:
 
 
 def place(error: BaseException) -> str:
-    """`` (file.py:12)``: the innermost place of an error in the user's code, or nothing."""
+    """`` (file.py:12)``: the innermost place of an error in the user's code, else in a library, or nothing."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_interest(frame.filename)]
-    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    chosen = [frame for frame in frames if not _is_library(frame.filename)] or frames
+    return f" ({Path(chosen[-1].filename).name}:{chosen[-1].lineno})" if chosen else ""
+
+
+def _is_library(file: str) -> bool:
+    """Python's own modules and installed packages: what failed there was mostly asked for by the user's code."""
+    path = Path(file)
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return bool(installed) or path.is_relative_to(_STANDARD) or file.startswith("<")
 
 
 def _is_of_interest(file: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from modelight.engine.errors import Cancelled, EngineError
+from modelight.engine.failures import failure
 from modelight.engine.loading import checkpoint
 from modelight.engine.loading.opening import OpenModel, open_model
 from modelight.protocol import Clause, Open
@@ -202,3 +203,52 @@ def test_a_checkpoint_that_fails_leaves_the_model_as_it_was(tmp_path: Path) -> N
     with pytest.raises(EngineError, match="belongs to Net"):
         checkpoint.reload(model, tmp_path / "stranger.pt")
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
+
+
+def test_an_error_deep_in_a_library_names_the_users_own_line(tmp_path: Path) -> None:
+    code = "import json\nfrom torch import nn\n\ndef build():\n    return nn.Linear(json.loads('{'), 2)\n"
+    (tmp_path / "deep_in_library.py").write_text(code)
+    with pytest.raises(EngineError, match=r"JSONDecodeError: .* \(deep_in_library\.py:5\)") as caught:
+        open_model(Open(id=1, spec="deep_in_library.py:build", directory=str(tmp_path)))
+    lines = failure(1, caught.value).traceback.splitlines()
+    frames = [line for line in lines if line.startswith("  File")]
+    assert "deep_in_library.py" in frames[0] and "modelight" not in "".join(frames)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, when torch.compile is imported
+def test_a_compiled_model_is_shown_as_the_model_that_it_wraps(tmp_path: Path) -> None:
+    code = "import torch\n\ndef build():\n    return torch.compile(torch.nn.Sequential(torch.nn.Dropout()).eval())\n"
+    (tmp_path / "compiled_net.py").write_text(code)
+    model = open_model(Open(id=1, spec="compiled_net.py:build", directory=str(tmp_path)))
+    assert [type(module) for module in model.module.modules()] == [nn.Sequential, nn.Dropout]
+    assert not model.module.training
+    assert [note.id for note in model.notes] == ["compiled-unwrapped"]
+
+
+def test_wrapped_and_lightning_like_models_open_with_their_modules(tmp_path: Path) -> None:
+    code = """
+import torch
+from torch import nn
+
+def parallel():
+    return nn.DataParallel(nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
+
+class Lit(nn.Module):
+    "What Lightning's module is to torch: a module with hooks of training beside the network."
+    def __init__(self):
+        super().__init__()
+        self.net, self.example_input_array, self.trainer = nn.Linear(2, 2), torch.ones(3, 2), None
+    def forward(self, x):
+        return self.net(x)
+    def training_step(self, batch, index):
+        raise RuntimeError("never called here")
+"""
+    (tmp_path / "wrapped_nets.py").write_text(code)
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    torch.save(net.state_dict(), tmp_path / "plain.pt")
+    spec = "wrapped_nets.py:parallel"
+    model = open_model(Open(id=1, spec=spec, checkpoint="plain.pt", directory=str(tmp_path)))
+    assert model.report is not None and (model.report.loaded, model.report.missing) == (2, [])
+    assert torch.equal(model.module.get_parameter("module.0.weight"), net.get_parameter("0.weight"))
+    lit = open_model(Open(id=1, spec="wrapped_nets.py:Lit", directory=str(tmp_path)))
+    assert lit.example is not None and lit.example[1].samples == 3
