@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from modelight.engine import policy
+from modelight.engine.probes import Capture
 from modelight.engine.rows import Rows
 from modelight.engine.summary import is_readable
 from modelight.protocol import Array, Clause, NormCapture
@@ -121,8 +122,15 @@ class NormRecorder:
 
     # ------------------------------------------------------------------------------------------------------- result
 
-    def finish(self, checkpoint: Mapping[str, torch.Tensor] | None) -> list[NormCapture]:
-        """One capture per normalisation layer, in the order of rows."""
+    def finish(
+        self, checkpoint: Mapping[str, torch.Tensor] | None, captures: Mapping[int, Capture] | None = None
+    ) -> list[NormCapture]:
+        """One capture per normalisation layer, in the order of rows. ``captures`` of the same run say why one was not
+        seen."""
+        for row, batches in self._batches.items():
+            capture = (captures or {}).get(row)
+            if batches.unseen is None and capture is not None:
+                batches.unseen = capture.unseen
         return [self._capture(row, checkpoint or {}) for row in self._before]
 
     def _capture(self, row: int, checkpoint: Mapping[str, torch.Tensor]) -> NormCapture:

@@ -114,7 +114,7 @@ def observe(
         output=output,
         modules=_modules(rows, observer.captures),
         dropouts=[_dropout(rows, drop) for drop in drops],
-        norms={capture.path: capture for capture in norms.finish(None)},
+        norms={capture.path: capture for capture in norms.finish(None, observer.captures)},
         ledger=guard.ledger(),
         autograd=forward.autograd,
         flag_reads=heard.reads,

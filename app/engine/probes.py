@@ -127,9 +127,12 @@ class Probes:
     # ---------------------------------------------------------------------------------------------------- the hooks
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if threading.get_ident() != self._thread:
-            return
         row = self._rows.index_of(module)
+        if threading.get_ident() != self._thread:
+            if row >= 0 and self.capturing:
+                # Modes and the stack of running modules are per thread: what happens there is out of sight.
+                self.captures.setdefault(row, Capture(unseen=Clause("other-thread")))
+            return
         known = self._listeners.mark()
         self._stack.append(_Running(module, row, time.perf_counter(), known, sys.exc_info()[1]))
         if self._should_stop():

@@ -119,7 +119,7 @@ class _Session:
             outputs=outputs.finish(),
             modules=module_captures(self.rows, captures),
             dropouts=sites.finish(),
-            norms=norms.finish(checkpoint),
+            norms=norms.finish(checkpoint, captures),
             ledger=guard.ledger(),
             autograd=last.autograd if last is not None else protocol.Autograd(0, 0, 0, 0),
             random=bool(self.drew),

@@ -153,6 +153,13 @@ PHRASES: dict[str, str] = {
         "It has no training flag: give it dropout_p=0.0 in eval.",
     ),
     "ML123.title": QT_TRANSLATE_NOOP("phrases", "Random in eval"),
+    "ML123.title.remembers": QT_TRANSLATE_NOOP("phrases", "Eval remembers earlier runs"),
+    "ML123.remembers": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The same input twice, every flag in eval: two answers, up to {difference:figure} apart. Nothing random was "
+        "drawn, and runs that begin in the same state agree: a run changes something that the next one reads.",
+    ),
+    "ML123.left": QT_TRANSLATE_NOOP("phrases", "What runs change: {left}."),
     "ML123.where": QT_TRANSLATE_NOOP(
         "phrases",
         "The same input twice, every flag in eval: two answers, up to {difference:figure} apart. They part first at "

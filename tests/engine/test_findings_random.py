@@ -134,6 +134,25 @@ def test_randomness_from_elsewhere_is_named(source: str) -> None:
     assert (finding.module, finding.values["generators"]) == ("1", [source])
 
 
+class Remembers(nn.Module):
+    """Adds what it gave last time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.cache is None else x + self.cache
+        self.cache = x.detach()
+        return x
+
+
+def test_memory_of_earlier_runs_is_not_called_random() -> None:
+    finding = found("ML123", look(nn.Sequential(nn.Linear(6, 4), Remembers()).eval(), vectors(), batch=len(vectors())))
+    assert finding.values["title"] == "ML123.title.remembers"
+    assert finding.values["left"] == ["1.cache"]
+
+
 def test_a_model_that_repeats_itself_in_eval_is_not_random() -> None:
     among = look(text_transformer.build(), text_transformer.example_input())
     assert "ML123" not in ids(among)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,25 @@ def test_scripted_norms_run_and_are_left_as_they_were(how: str) -> None:
     assert np.array_equal(frame.outputs[0].values.numpy()[0], expected.numpy())
     assert state_bits(model) == before
     assert frame.ledger.buffers == (0 if how == "trace" else 3)
+
+
+class Threaded(nn.Module):
+    """Runs its layers in a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        given: list[torch.Tensor] = []
+        thread = threading.Thread(target=lambda: given.append(self.inner(x)))
+        thread.start()
+        thread.join()
+        return given[0]
+
+
+def test_what_runs_in_another_thread_is_unseen_and_not_called_idle() -> None:
+    frame = run(Threaded(), torch.randn(4, 6))
+    assert [one.unseen.id if one.unseen else "" for one in frame.modules] == ["", *["other-thread"] * 3]
+    assert [one.unseen.id if one.unseen else "" for one in frame.norms] == ["other-thread"]
+    assert frame.ledger.buffers == 3

@@ -8,13 +8,16 @@ from typing import Literal
 import numpy as np
 
 from modelight.engine import catalog, flag, hidden
-from modelight.engine.experiments.parting import first_parting
-from modelight.engine.experiments.trials import all_flags
+from modelight.engine.batches import Batch
+from modelight.engine.experiments.parting import first_parting, identical
+from modelight.engine.experiments.trials import Flags, all_flags
 from modelight.engine.findings import design
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
 from modelight.protocol import DropoutCapture, Finding, Frame, Remedy, Value
 
+_NAMED = 4
+"""Things that a run changes and that are named at most."""
 ATTENTION = "scaled_dot_product_attention"
 _KINDS = ("dropout", "drop_path", "rnn_dropout", "attention", "functional_dropout")
 
@@ -133,6 +136,9 @@ def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
         return  # Some kernels of accelerators add in another order each time.
     seed, batch = evidence.command.seed, evidence.inputs.part(0, evidence.command.batch)
     flags = all_flags(evidence.rows, False)
+    if not evidence.evaluated.random and _repeats(evidence, batch, flags):
+        yield _remembers(evidence, difference)
+        return
     row = first_parting(evidence.trials, (batch, seed), (batch, seed + 1), flags=flags)
     module = None if row is None else evidence.rows.paths[row]
     drawn = [entry.name for entry in evidence.evaluated.ledger.entries if entry.kind == "rng"]
@@ -149,6 +155,20 @@ def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
         "say": say,
     }
     yield Finding("ML123", "warning", module, found)
+
+
+def _repeats(evidence: Evidence, batch: Batch, flags: Flags) -> bool:
+    """Whether two runs that begin in the same state answer the same."""
+    one, other = (evidence.trials.forward(batch, seed=evidence.command.seed + run, flags=flags) for run in range(2))
+    return len(one) == len(other) and all(identical(a, b) for (_, a), (_, b) in zip(one, other, strict=True))
+
+
+def _remembers(evidence: Evidence, difference: float) -> Finding:
+    """Nothing is random: a run changes something that the next one reads."""
+    left = [entry.name for entry in evidence.evaluated.ledger.entries if entry.kind in ("attribute", "buffer")]
+    values: dict[str, Value] = {"module": "model", "difference": difference, "left": [*left[:_NAMED]]}
+    values |= {"title": "ML123.title.remembers", "say": ["ML123.remembers", *(["ML123.left"] if left else [])]}
+    return Finding("ML123", "warning", None, values)
 
 
 def _explained(evidence: Evidence) -> bool:
