@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
@@ -54,7 +55,7 @@ class CompanySection(ExperimentSection):
     def _fill_curves(self, data: CompanyData) -> None:
         how = counted(data.runs, self.tr("band ± 1 s.d. of %1 run"), self.tr("band ± 1 s.d. of %1 runs"))
         title = subject_words(data.subject)
-        subtitle = self.tr("first sample, over batch size, %1").replace("%1", how)
+        subtitle = self.tr("first sample (thin: the next), over batch size, %1").replace("%1", how)
         self.answer_heading.set_text(title[:1].upper() + title[1:], subtitle)
         lines = tuple(self._line(curve, curve.means[0], curve.deviations) for curve in data.curves)
         self.answer.set_data(data.sizes, lines, data.low, data.high)
@@ -151,7 +152,7 @@ class CompanySection(ExperimentSection):
         self.layers.setVisible(shown)
         if curve is not None and shown:
             mode = self.tr("train") if curve.training else self.tr("eval")
-            of = self.tr("first sample among %1 against %2, in %3: distance as a share of its size")
+            of = self.tr("first sample in a batch of %1 against %2, in %3; 0: the same, 1: nothing in common")
             of = filled(of, numbers.count(data.samples), numbers.count(curve.least), mode)
             self.layers_heading.set_text(self.tr("Moved by company, layer by layer"), of)
             self.layers.set_rows(tuple(self._row(layer) for layer in curve.layers))
@@ -186,6 +187,6 @@ def _under(heading: Heading, plot: QWidget) -> QVBoxLayout:
     column = QVBoxLayout()
     column.setContentsMargins(0, 0, 0, 0)
     column.setSpacing(6)
-    column.addWidget(heading)
+    column.addWidget(heading, 0, Qt.AlignmentFlag.AlignTop)
     column.addWidget(plot)
     return column

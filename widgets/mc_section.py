@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
@@ -62,7 +62,7 @@ class McSection(ExperimentSection):
             column = QVBoxLayout(holder)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(6)
-            column.addWidget(heading)
+            column.addWidget(heading, 0, Qt.AlignmentFlag.AlignTop)
             column.addWidget(plot)
             plots.addWidget(holder, 1)
         self.pictures.addLayout(plots)

@@ -62,8 +62,8 @@ class RepeatSection(ExperimentSection):
         self.show_verdict(self.verdict_text(data), data.outdated)
         title = subject_words(data.subject)
         samples = counted(data.samples, self.tr("one sample per forward"), self.tr("first of %1 samples per forward"))
-        how = self.tr("%1, in the mode of %2, seed %3")
-        mode = {"train": self.tr("train"), "eval": self.tr("eval"), "mixed": self.tr("now, mixed")}[data.mode]
+        how = self.tr("%1, %2, seed %3")
+        mode = {"train": self.tr("in train"), "eval": self.tr("in eval"), "mixed": self.tr("in mixed modes")}[data.mode]
         how = filled(how, samples, mode, str(data.seed))
         self.heading.set_text(title[:1].upper() + title[1:], how)
         self.strip.set_subject(data.subject)
