@@ -147,7 +147,7 @@ def load(module: nn.Module, checkpoint: Checkpoint, *, align: bool = False, part
     kept = {name for name, _, _ in mismatched}
     tied = _tied(own, loaded, missing)
     absent = [name for name in own if (name in missing or _is_lost_counter(name, loaded)) and name not in kept | tied]
-    listed = [(pair.theirs, pair.ours, pair.why) for pair in pairs if pair.ours not in tied]
+    listed: list[tuple[str, str, str]] = [(pair.theirs, pair.ours, pair.why) for pair in pairs if pair.ours not in tied]
     return LoadReport(
         path=checkpoint.path,
         format=checkpoint.format,

@@ -41,13 +41,13 @@ _PLAIN = {
 }
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[misc]  # the Python one: its memo cannot be made to fill the memory
+class _Unpickler(pickle._Unpickler):  # the Python one: its memo cannot be made to fill the memory
     """Knows the classes of the metadata as stand-ins, and nothing else."""
 
     dispatch = {  # noqa: RUF012 - as the base declares it
         # This opcode reserves what it announces before there are bytes for it.
         code: function
-        for code, function in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
+        for code, function in pickle._Unpickler.dispatch.items()
         if code != pickle.BYTEARRAY8[0]
     }
 

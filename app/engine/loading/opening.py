@@ -99,8 +99,8 @@ def _construct(
     try:
         return build(resolved), resolved, parsed.name
     except EngineError as error:
-        path = _checkpoint_path(command, resolved.source)
-        raise arguments.explain(error, resolved, path, command.directory) from error.__cause__
+        weights = _checkpoint_path(command, resolved.source)
+        raise arguments.explain(error, resolved, weights, command.directory) from error.__cause__
 
 
 def _unwrapped(built: nn.Module) -> tuple[nn.Module, tuple[Clause, ...]]:

@@ -58,7 +58,7 @@ def piece_of(value: Any, labels: Sequence[int | None] = (), what: str = "The inp
     tensors = [tensor for part in (*args, *kwargs.values()) for _, tensor in _walk("", part) if tensor.dim() > 0]
     if not args and not kwargs:
         raise refuse(f"{what} is empty: return a tensor, a tuple of arguments or a dict of keyword arguments.")
-    if not tensors or any(_is_whole(part) for part in (*args, *kwargs.values())):
+    if not tensors or _is_graph(tensors) or any(_is_whole(part) for part in (*args, *kwargs.values())):
         return Piece(args, kwargs, 1, splittable=False, labels=(None,), captions=("#0",))
     samples = tensors[0].shape[0]
     if samples == 0:
@@ -67,6 +67,20 @@ def piece_of(value: Any, labels: Sequence[int | None] = (), what: str = "The inp
         raise refuse(f"{what} holds {samples} samples, but there are {len(labels)} labels.")
     captions = tuple(f"#{position}" for position in range(samples))
     return Piece(args, kwargs, samples, True, tuple(labels) or (None,) * samples, captions)
+
+
+def _is_graph(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether nodes come with an edge list, two rows of node numbers as PyTorch Geometric writes them: a part of the
+    nodes with all the edges would be another graph, or none."""
+    nodes = tensors[0].shape[0]
+    return any(
+        tensor.dtype in (torch.int32, torch.int64)
+        and tensor.dim() == 2
+        and tensor.shape[0] == 2 != nodes
+        and tensor.numel() > 0
+        and 0 <= int(tensor.min()) <= int(tensor.max()) < nodes
+        for tensor in tensors[1:]
+    )
 
 
 def select(piece: Piece, chosen: Sequence[int] | None, what: str) -> Piece:
