@@ -8,6 +8,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers, paint
+from modelight.widgets.axes import round_ticks
 from modelight.widgets.counted import counted
 from modelight.widgets.dropout_data import DropoutSite, Rate
 from modelight.widgets.export import Table
@@ -67,7 +68,9 @@ class SurvivalPlot(Plot):
             reach = max(reach, self._scale[1])
         self._scale = (len(kept), nominal), reach
         low_end, high_end = max(0.0, nominal - reach), min(100.0, nominal + reach)
-        self.left.set_ticks([(level, f"{level:g}") for level in (low_end, nominal, high_end)])
+        even = nominal - low_end == high_end - nominal
+        levels = [low_end, nominal, high_end] if even else round_ticks(low_end, high_end, 4)
+        self.left.set_ticks([(level, f"{level:g}") for level in levels])
         margin = reach * 0.12
         self.hold((-0.7, len(kept) - 0.3), (low_end - margin, high_end + margin), (len(kept), nominal))
 

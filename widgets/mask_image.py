@@ -12,7 +12,7 @@ from modelight.widgets import paint, theme
 from modelight.widgets.axes import round_ticks
 from modelight.widgets.export import ExportMenu, Table
 
-LEFT, TOP, FOOT, TALLEST, LARGEST_CELL = 42, 6, 40, 164, 16
+LEFT, TOP, RIGHT, FOOT, TALLEST, LARGEST_CELL = 42, 6, 12, 40, 164, 16
 
 
 class MaskImage(QWidget):
@@ -41,7 +41,7 @@ class MaskImage(QWidget):
     def cell(self) -> tuple[float, float]:
         """Width and height of one unit, whole pixels where they fit."""
         rows, columns = self._mask.shape
-        wide = (self.width() - LEFT - 8) / max(1, columns)
+        wide = (self.width() - LEFT - RIGHT) / max(1, columns)
         high = TALLEST / max(1, rows)
         return (
             min(float(LARGEST_CELL), float(int(wide)) if wide >= 1 else wide),
@@ -95,8 +95,11 @@ class MaskImage(QWidget):
         pixels = np.ascontiguousarray(colors[(self._mask != 0).astype(np.intp)])
         rows, columns = pixels.shape
         image = QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_ARGB32).copy()
-        # Units narrower than a pixel are blended: to leave some out would show another mask.
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, area.width() < columns)
+        if area.width() < columns:
+            # Units narrower than a pixel are blended: to leave some out would show another mask.
+            across, smooth = max(1, round(area.width())), Qt.TransformationMode.SmoothTransformation
+            image = image.scaled(across, rows, Qt.AspectRatioMode.IgnoreAspectRatio, smooth)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         painter.drawImage(area, image)
         painter.setPen(paint.pen("edge"))
         painter.setBrush(Qt.BrushStyle.NoBrush)
