@@ -124,7 +124,9 @@ class LayersPage(QWidget):
         if data.other_mode is not None:
             entries.append(Entry("fill", paint.mark(data.other_mode), self._mode_name(data.other_mode)))
         subtitle = self.tr("mean ± s.d. at the right; heights are roots of counts")
-        self.heading.set_text(self.tr("Output of each module"), subtitle, entries)
+        self.heading.set_text(
+            self.tr("Output of each module"), subtitle, entries, (self.tr("mean ± s.d. at the right"),)
+        )
         self.verdict.setText(self.verdict_text(data))
 
     def verdict_text(self, data: LayersData) -> str:

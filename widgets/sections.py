@@ -266,12 +266,13 @@ class Heading(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(self._GAP)
         self._grid.setVerticalSpacing(2)
-        self._grid.setColumnStretch(2, 1)
+        self._places = (0, 1, 2) if self.choice is None else (1, 2, 3)  # an empty column would widen the gap
+        self._grid.setColumnStretch(self._places[1], 1)
         self._grid.addWidget(self.title, 0, 0)
         if self.choice is not None:
-            self._grid.addWidget(self.choice, 0, 1)
-        self._grid.addWidget(self.subtitle, 0, 2)
-        self._grid.addWidget(self.legend, 0, 3)
+            self._grid.addWidget(self.choice, 0, self._places[0])
+        self._grid.addWidget(self.subtitle, 0, self._places[1])
+        self._grid.addWidget(self.legend, 0, self._places[2])
         self._rows = (0, 0)
 
     def set_text(self, title: str, subtitle: str, entries: Sequence[Entry] = (), shorter: Sequence[str] = ()) -> None:
@@ -306,8 +307,9 @@ class Heading(QWidget):
         if rows == self._rows:
             return
         self._rows = rows
-        self._grid.addWidget(self.subtitle, rows[0], 0 if rows[0] else 2, 1, 4 if rows[0] else 1)
-        column, span = (3, 1) if beside else (0, 4)
+        _, second, last = self._places
+        self._grid.addWidget(self.subtitle, rows[0], 0 if rows[0] else second, 1, last + 1 if rows[0] else 1)
+        column, span = (last, 1) if beside else (0, last + 1)
         self._grid.addWidget(self.legend, rows[1], column, 1, span, Qt.AlignmentFlag.AlignLeft)
 
     def _fitting(self, room: int) -> str | None:

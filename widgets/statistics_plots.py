@@ -144,7 +144,7 @@ class PreviewPlot(Plot):
         tr = QCoreApplication.translate
         self.largest.set_data(passes, detail.preview_largest, "attention", ringed=1)
         self.median.set_data(passes, detail.preview_median, "mask", ringed=1)
-        words = tr("Statistics", "after 1 pass: largest %1 σ, median %2 σ") if len(passes) > 1 else ""
+        words = tr("Statistics", "after 1 pass: largest %1, median %2") if len(passes) > 1 else ""
         if words:
             words = words.replace("%1", sigma(float(detail.preview_largest[1])))
             words = words.replace("%2", sigma(float(detail.preview_median[1])))

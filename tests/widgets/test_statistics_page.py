@@ -115,7 +115,7 @@ def test_drift_is_sorted_and_what_has_none_is_left_out(page: StatisticsPage) -> 
 
 
 def test_the_preview_says_its_first_step(page: StatisticsPage) -> None:
-    assert page.preview.after.words() == "after 1 pass: largest 1.45 σ, median 0.40 σ"
+    assert page.preview.after.words() == "after 1 pass: largest 1.45, median 0.40"
     assert page.preview_note.text() == "further passes of this input, momentum 0.1"
     page.set_data(data(detail(momentum=None)))
     assert page.preview_note.text() == "further passes of this input, cumulative average"
