@@ -17,6 +17,8 @@ FLAG = 9
 """How far the flag *now* stands out of the card at its top."""
 PADDING, PICTURE, LINE = 12, 66, 19
 HEIGHT = FLAG + PADDING + 4 + PICTURE + 16 + 4 * LINE + PADDING - 2
+ROOMY = 140
+"""A cell with less room than this inside, in logical pixels, uses shorter words."""
 WHISKER_PITCH = 7
 """Bars closer than this, in logical pixels, carry no whiskers: they would touch."""
 
@@ -170,12 +172,11 @@ class CompareCell(KeyboardFocus, QAbstractButton):
     def _fitting(self, name: str, value: str, weight: int, room: float) -> tuple[str, str]:
         """A line in as few words as it has room for. The value is what is looked for: the name goes before it does."""
         strong, small = QFontMetricsF(theme.font(12, weight)), QFontMetricsF(theme.font(12))
-        short = self._short_words()
-        brief = short.get(value, value)
-        for said in ((name, value), (short.get(name, name), value), (short.get(name, name), brief), ("", value)):
-            if small.horizontalAdvance(said[0]) + strong.horizontalAdvance(said[1]) + 3 <= room:
-                return said
-        return "", brief
+        if room < ROOMY:  # by the width of the cell, so that all cells say it in the same words
+            short = self._short_words()
+            name, value = short.get(name, name), short.get(value, value)
+        fits = small.horizontalAdvance(name) + strong.horizontalAdvance(value) + 3 <= room
+        return (name if fits else ""), value
 
     def _short_words(self) -> dict[str, str]:
         return {
