@@ -27,7 +27,7 @@ from modelight.widgets.tree_menu import fill_menu
 from modelight.widgets.tree_model import Column, Node, TreeModel, TreeRow, TreeState
 
 _WIDTHS = {Column.MODE: 72, Column.EFFECT: 132, Column.PARAMETERS: 62, Column.REQUIRES_GRAD: 104, Column.SHAPE: 120}
-_MODULE_LEAST, _MODULE_MOST = 140, 300
+_MODULE_LEAST, _MODULE_MOST = 120, 300
 """Between these the module column takes what its widest name needs; beyond, names are elided in the middle."""
 _EFFECT_LEAST = 96
 _SIGN_ROOM = 30

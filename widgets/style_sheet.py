@@ -34,6 +34,7 @@ QLineEdit, QPlainTextEdit, QTextEdit {{
     background: {surface}; color: {text}; border: 1px solid {edge}; border-radius: 6px; padding: 0 8px;
     selection-background-color: {selection}; selection-color: {text};
 }}
+QLineEdit, QPlainTextEdit, QTextEdit {{ placeholder-text-color: {text3}; }}
 QLineEdit {{ min-height: 26px; max-height: 26px; }}
 QPlainTextEdit, QTextEdit {{ padding: 6px; }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border-color: {ink}; }}
