@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from modelight.engine.findings import company as company_rule
 from modelight.phrases import findings as words
 from modelight.sample_models import digits_cnn, text_transformer
 from tests.engine.looking import digits, found, ids, look, trained
@@ -143,6 +145,23 @@ def test_dropout_alone_is_no_company() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 32), nn.Dropout(0.5), nn.Linear(32, 3))
     assert "ML150" not in ids(look(model, torch.randn(5, 6)))
+
+
+@pytest.mark.parametrize("runs", [2, 3, 8])
+def test_chance_among_a_thousand_columns_is_no_company(runs: int) -> None:
+    """Of many columns with a few runs each, some lie five estimated errors apart although nothing moved."""
+    drawn = np.random.default_rng(1)
+    for _ in range(20):
+        alone, company = drawn.normal(size=(2, runs, 1000))
+        assert not company_rule._apart(alone, company, 1e-5)
+
+
+def test_company_that_shows_through_noise_is_told() -> None:
+    alone, company = np.random.default_rng(1).normal(size=(2, 8, 100))
+    company[:, 3] += 12
+    assert company_rule._apart(alone, company, 1e-5)
+    exact = np.zeros((2, 5))
+    assert company_rule._apart(exact, exact + 1, 1e-5), "two runs are enough where nothing is random"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -63,6 +63,12 @@ def test_dropouts_in_eval_or_at_p_0_are_not_on(model: nn.Module) -> None:
     assert look(model, vectors()) == []
 
 
+def test_wide_masks_are_counted_whole_or_in_one_run() -> None:
+    """Single units are counted up to 4096 columns; a figure of those alone would pass for one of all values."""
+    finding = found("ML120", look(nn.Sequential(nn.Linear(6, 5000), nn.Dropout(0.5)), vectors(), batch=len(vectors())))
+    assert (finding.values["total"], finding.values["runs"]) == (5000 * len(vectors()), 1)
+
+
 # --------------------------------------------------------------------------------------------------- ML121, 122, 140
 
 

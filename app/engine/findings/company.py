@@ -18,6 +18,9 @@ VISIBLE = 0.01
 """A difference of probabilities below this is told in the output's own values, where it shows."""
 SIGMAS = 5.0
 """Standard errors that two means must lie apart, where the model is random."""
+FEWEST = 4
+"""Runs of a random model from which anything is concluded: they can be halved in 35 ways."""
+SHUFFLES = 500
 _RANDOM = ("dropout", "drop_path", "rnn_dropout", "attention", "transformer_layer", "rrelu")
 
 
@@ -50,8 +53,40 @@ def _apart(alone: Floats, company: Floats, rounding: float) -> bool:
         return False
     distance = np.abs(alone.mean(axis=0) - company.mean(axis=0))
     size = max(float(np.abs(alone).max()), float(np.abs(company).max()))
-    error = np.sqrt((alone.var(axis=0, ddof=1) + company.var(axis=0, ddof=1)) / len(alone))
-    return bool((distance > rounding * size + SIGMAS * error).any())
+    error = _error(alone, company)
+    if not (distance > rounding * size + SIGMAS * error).any():
+        return False
+    return not error.any() or _beyond_chance(alone, company)
+
+
+def _error(alone: Floats, company: Floats) -> Floats:
+    """Standard error of the difference of means, per column."""
+    spread: Floats = np.sqrt((alone.var(axis=0, ddof=1) + company.var(axis=0, ddof=1)) / len(alone))
+    return spread
+
+
+def _beyond_chance(alone: Floats, company: Floats) -> bool:
+    """Whether runs of a random model tell alone from company better than they tell any two halves of all runs apart.
+
+    A permutation test of the largest t over the columns: of a thousand columns with a few runs each some lie five
+    estimated errors apart by chance alone.
+    """
+    if len(alone) < FEWEST:
+        return False
+    both, half = np.concatenate([alone, company]), len(alone)
+    shuffled = np.random.default_rng(0)
+    found = _largest_t(both[:half], both[half:])
+    halves = (shuffled.permutation(len(both)) for _ in range(SHUFFLES))
+    return all(
+        found > _largest_t(both[order[:half]], both[order[half:]])
+        for order in halves
+        if set(order[:half]) not in (set(range(half)), set(range(half, len(both))))
+    )
+
+
+def _largest_t(left: Floats, right: Floats) -> float:
+    distance = np.abs(left.mean(axis=0) - right.mean(axis=0))
+    return float((distance / np.maximum(_error(left, right), 1e-12)).max())
 
 
 def _finding(evidence: Evidence, same: SameAnswer, alone: Floats, company: Floats) -> Finding:

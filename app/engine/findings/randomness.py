@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -28,7 +29,8 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
     paths = list(dict.fromkeys(site.path for site in sites))
     if not paths:
         return
-    dropped, total = _counts(sites)
+    counted_whole = all(map(_counted_whole, sites))
+    dropped, total = _counts(sites) if counted_whole else _last_counts(sites)
     values: dict[str, Value] = {
         "modules": len(paths),
         "first": paths[0],
@@ -36,7 +38,7 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
         "observed": dropped / total if total else None,
         "dropped": dropped,
         "total": total,
-        "runs": evidence.now.repeats * evidence.now.forwards,
+        "runs": evidence.now.forwards * (evidence.now.repeats if counted_whole else 1),
         "grad_mode": evidence.command.grad_mode,
     }
     number = "one" if len(paths) == 1 else "many"
@@ -86,6 +88,16 @@ def _counts(sites: Sequence[DropoutCapture]) -> tuple[int, int]:
         else:
             dropped, total = dropped + site.dropped, total + site.total
     return dropped, total
+
+
+def _counted_whole(site: DropoutCapture) -> bool:
+    """Whether every unit of the site was counted over all repeats: of wide masks only the first ones are."""
+    return site.unit_dropped is not None and site.unit_dropped.numpy().size == math.prod(site.shape[1:])
+
+
+def _last_counts(sites: Sequence[DropoutCapture]) -> tuple[int, int]:
+    """Dropped and all values of the last repeat, in which every one was counted."""
+    return sum(site.dropped for site in sites), sum(site.total for site in sites)
 
 
 def drops_in_eval(evidence: Evidence) -> Iterator[Finding]:

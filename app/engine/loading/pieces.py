@@ -23,6 +23,8 @@ class Piece:
     splittable: bool = True
     labels: tuple[int | None, ...] = ()
     captions: tuple[str, ...] = ()
+    captioned: bool = False
+    """The captions are the file's own words: they say more than the label."""
     is_noise: bool = False
     classes: tuple[str, ...] = ()
     notes: tuple[Clause, ...] = field(default=())

@@ -17,7 +17,7 @@ from torch import nn
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError
 from modelight.engine.loading import inputs
-from modelight.engine.loading.opening import OpenModel
+from modelight.engine.loading.opening import OpenModel, open_model
 from modelight.engine.loading.pieces import piece_of
 from modelight.protocol import (
     Clause,
@@ -28,6 +28,7 @@ from modelight.protocol import (
     InputInfo,
     InputTensor,
     Noise,
+    Open,
     Source,
 )
 
@@ -347,3 +348,19 @@ def test_functions_that_fail_are_told_with_their_line(tmp_path: Path) -> None:
     assert "did you mean tensor" in refusal(
         opened(Digits()), FromFunction("net_functions.py:tensr"), directory=tmp_path
     )
+
+
+def test_nodes_with_their_edges_are_one_whole() -> None:
+    nodes, edges = torch.randn(10, 4), torch.randint(0, 10, (2, 30))
+    assert not piece_of((nodes, edges)).splittable
+    assert not piece_of({"x": nodes, "edge_index": edges}).splittable
+    assert piece_of((nodes, edges.T)).splittable, "thirty rows of two are no edge list of this form"
+    assert piece_of((nodes[:2], torch.randint(0, 2, (2, 30)))).splittable, "two samples with thirty tokens each"
+
+
+def test_a_files_own_captions_stand_before_the_labels() -> None:
+    model = open_model(Open(id=0, spec="modelight.sample_models.digits_cnn:build"))
+    assert model.example is not None
+    _, info = model.example
+    assert info.captions == list("41830765")
+    assert info.labels == [0, 1] * 4
