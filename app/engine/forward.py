@@ -17,7 +17,7 @@ from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch
 from modelight.engine.dispatch import Watch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
-from modelight.engine.idle import idle_calls
+from modelight.engine.idle import INNER, idle_calls
 from modelight.engine.masks import DROPOUTS, Drop, MaskRecorder
 from modelight.engine.memory import Memory
 from modelight.engine.norms import NormRecorder
@@ -178,6 +178,8 @@ class Observer:
             value = args[0] if args and isinstance(args[0], torch.Tensor) else output
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
             self._masks.finish_layer(module, known, shape, registered)
+        elif registered and isinstance(module, INNER):
+            self._masks.finish_other(module, args, output)
 
     def _on_norm(self, mean: torch.Tensor, inverse: torch.Tensor) -> None:
         if self._norms is not None and self._probes.capturing:

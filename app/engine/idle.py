@@ -1,4 +1,4 @@
-"""Dropouts called as functions that drop nothing now: no operator of theirs draws, so only the call itself tells.
+"""Dropouts that drop nothing now and are no layer: no operator of theirs draws, so only the call itself tells.
 
 For the length of a run ``torch.nn.functional`` and ``torch`` are given a module class of their own, on which the names
 of the dropout functions are data descriptors: these win over the module's ``__dict__``, so ``F.dropout`` as the model
@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import PackedSequence
 
-from modelight.engine import origin
+from modelight.engine import flag, origin
 
 _IMPORT_FROM = dis.opmap["IMPORT_FROM"]
 
@@ -102,6 +103,30 @@ def _shape(signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any])
         return tuple(value.shape)
     key = args[1] if len(args) > 1 else kwargs.get("key")
     return (*value.shape[:-1], key.shape[-2]) if isinstance(key, torch.Tensor) and key.dim() > 1 else None
+
+
+INNER = (torch.nn.RNNBase, torch.nn.MultiheadAttention)
+"""Layers of torch with dropouts inside that are no modules."""
+
+
+def inside(layer: torch.nn.Module, args: tuple[Any, ...], output: Any) -> list[Call]:
+    """The dropouts within a recurrent or attention layer of torch that has returned, if its flag keeps them off.
+
+    Between the layers of an LSTM, GRU or RNN one for each gap; on the weights of multi-head attention one.
+    """
+    p = getattr(layer, "dropout", None)
+    if not isinstance(p, float) or not 0 < p <= 1 or flag.read(layer):
+        return []
+    name = type(layer).__name__
+    if isinstance(layer, torch.nn.RNNBase):
+        states = output[0].data if isinstance(output[0], PackedSequence) else output[0]
+        return [Call(name, p, tuple(states.shape))] * (layer.num_layers - 1)
+    if isinstance(layer, torch.nn.MultiheadAttention) and len(args) > 1:
+        query, key = args[0], args[1]
+        along = -2 if layer.batch_first or query.dim() == 2 else 0
+        batch = () if query.dim() == 2 else (query.shape[0 if layer.batch_first else 1],)
+        return [Call(name, p, (*batch, layer.num_heads, query.shape[along], key.shape[along]))]
+    return []
 
 
 # ------------------------------------------------------------------------------------------------------- the modules

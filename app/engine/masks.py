@@ -235,8 +235,16 @@ class MaskRecorder:
     def idle(self, call: idle.Call) -> None:
         """A function that drops was called, and drops nothing now."""
         found = self._find(call.function)
-        drop = self._drop(self._owner(), found.source, call.function, call.p)
-        drop.follows_flag = found.follows_flag
+        self._idle(self._owner(), call, found.source, found.follows_flag)
+
+    def finish_other(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Any other layer of the tree returned: perhaps one with dropouts inside that are off."""
+        for call in idle.inside(module, args, output):
+            self._idle(module, call, origin.source(), True)
+
+    def _idle(self, module: nn.Module | None, call: idle.Call, source: str | None, follows: bool | None) -> None:
+        drop = self._drop(module, source, call.function, call.p)
+        drop.follows_flag = follows
         drop.active = False
         drop.input_shape = call.shape
         drop.unit = unit_of(call.function, call.shape, call.shape)

@@ -143,6 +143,34 @@ def test_other_threads_are_not_heard_and_nested_listeners_are() -> None:
     assert outer == inner == [Call("F.dropout", 0.25, (2,))]
 
 
+@pytest.mark.parametrize("mode", GRAD_MODES)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_dropout_between_recurrent_layers_is_listed_as_off_in_eval(kind: type[nn.RNNBase], mode: Any) -> None:
+    model, value = nn.Sequential(kind(4, 5, 3, dropout=0.3)), torch.randn(7, 2, 4)
+    seen = modelight.observe(model.eval(), value, grad_mode=mode)
+    assert [
+        (drop.path, drop.function, drop.p, drop.observed, drop.follows_flag, drop.call) for drop in seen.dropouts
+    ] == [("0", kind.__name__, 0.3, 0.0, True, call) for call in (0, 1)]
+    assert all(drop.dropped is not None and drop.dropped.shape == (7, 2, 5) for drop in seen.dropouts)
+    if mode != "inference_mode":  # there the fused operator hides its masks
+        train = modelight.observe(model.train(), value, grad_mode=mode).dropouts
+        assert [drop.call for drop in train if drop.active and drop.dropped is not None] == [0, 1]
+        assert all(drop.dropped is not None and drop.dropped.shape == (7, 2, 5) for drop in train)
+    assert modelight.observe(kind(4, 5, 1).eval(), value).dropouts == []
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_dropout_of_attention_weights_is_listed_as_off_in_eval(batch_first: bool) -> None:
+    attention = nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=batch_first)
+    model = Calls(lambda m, q, k: m.a(q, k, k)[0], a=attention)
+    query, key = torch.randn(3, 5, 8), torch.randn(3, 7, 8)
+    if not batch_first:
+        query, key = query.transpose(0, 1), key.transpose(0, 1)
+    (drop,) = modelight.observe(model.eval(), query, key).dropouts
+    assert (drop.path, drop.function, drop.p, drop.observed) == ("a", "MultiheadAttention", 0.1, 0.0)
+    assert drop.dropped is not None and drop.dropped.shape == (3, 2, 5, 7)
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_stays_after_an_exception(error: type[BaseException]) -> None:
     def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
