@@ -71,8 +71,8 @@ def columns(rect: QRectF) -> Columns:
 
 
 def decades(rows: Sequence[GradientRow]) -> tuple[int, int]:
-    """The powers of ten that hold all norms of single layers."""
-    norms = [row.norm for row in rows if row.leaf and row.norm is not None and 0 < row.norm < math.inf]
+    """The powers of ten that hold all norms."""
+    norms = [row.norm for row in rows if row.norm is not None and 0 < row.norm < math.inf]
     if not norms:
         return -1, 0
     low, high = math.floor(math.log10(min(norms))), math.ceil(math.log10(max(norms)))
@@ -204,7 +204,7 @@ class GradientDelegate(QStyledItemDelegate):
             x = round(self._x(10.0**power, box)) + 0.5
             painter.drawLine(QLineF(x, box.top(), x, box.bottom()))
         painter.setFont(theme.font(12, 500 if row.leaf else 400))
-        text = numbers.figure(row.norm) if row.norm is not None else "–"
+        text = numbers.figure(row.norm, 2) if row.norm is not None else "–"
         painter.setPen(theme.color("text" if row.leaf and row.norm is not None else "text3"))
         painter.drawText(where.figure, RIGHT, text)
         if not box.width() or row.norm is None or not math.isfinite(row.norm):

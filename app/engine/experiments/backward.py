@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils import _pytree
 
 from modelight.engine import rng
 from modelight.engine.batches import Batch
@@ -59,6 +59,16 @@ class Backward:
     watched: bool = False
 
 
+def own_leaves(batch: Batch) -> Batch:
+    """The batch with tensors of its own graph: backward must not reach the input's ``.grad`` through a slice of it."""
+
+    def own(value: Any) -> Any:
+        return value.detach().requires_grad_(value.requires_grad) if isinstance(value, torch.Tensor) else value
+
+    args, kwargs = _pytree.tree_map(own, (batch.args, batch.kwargs))
+    return Batch(args, kwargs, batch.start, batch.stop)
+
+
 def backward(
     model: nn.Module, batch: Batch, seed: int, info: InputInfo | None = None, classes: Sequence[str] = ()
 ) -> Backward:
@@ -68,7 +78,8 @@ def backward(
         Exception: whatever the model raises in forward.
     """
     found = Backward()
-    with leave_no_trace(model) as guard, untouched(batch), _without_gradients(model, batch), grad_mode("enabled"):
+    with leave_no_trace(model) as guard, untouched(batch), grad_mode("enabled"):
+        _clear(model)
         found.watched = guard.memory.waits_for_writes
         rng.seed(seed)
         output = model(*batch.args, **batch.kwargs)
@@ -107,18 +118,10 @@ def _read(grad: torch.Tensor) -> Gradient:
         return Gradient(square, not bool(values.any()))
 
 
-@contextmanager
-def _without_gradients(model: nn.Module, batch: Batch) -> Iterator[None]:
-    """No ``.grad`` on parameters and inputs at first. Afterwards the inputs' are back; the guard sees to parameters."""
-    given = [tensor for _, tensor in fields((batch.args, batch.kwargs)) if tensor.is_leaf and tensor.requires_grad]
-    before = [tensor.grad for tensor in given]
-    for tensor in (*model.parameters(), *given):
-        tensor.grad = None
-    try:
-        yield
-    finally:
-        for tensor, grad in zip(given, before, strict=True):
-            tensor.grad = grad
+def _clear(model: nn.Module) -> None:
+    """Take ``.grad`` off all parameters; the guard puts back what was there."""
+    for parameter in model.parameters():
+        parameter.grad = None
 
 
 # --------------------------------------------------------------------------------------------------------- the scalar
@@ -189,7 +192,8 @@ def cost(model: nn.Module, batch: Batch, seed: int, scalar: Scalar | None, shoul
         Cancelled: ``should_stop`` said so, asked before each pair.
     """
     pairs: list[tuple[float, float, float]] = []
-    with leave_no_trace(model), untouched(batch), _without_gradients(model, batch):
+    with leave_no_trace(model), untouched(batch):
+        _clear(model)
         began = time.perf_counter()
         for number in range(PAIRS + 1):
             if should_stop():
@@ -238,8 +242,7 @@ def _with_gradients(model: nn.Module, batch: Batch, seed: int, scalar: Scalar | 
             scalar(output).backward()  # type: ignore[no-untyped-call]
             wait(model)
         ended = time.perf_counter()
-    for parameter in model.parameters():
-        parameter.grad = None
+    _clear(model)
     return forward - began, ended - forward
 
 

@@ -16,7 +16,7 @@ from modelight.engine import flag, lazy, rng
 from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
-from modelight.engine.experiments.backward import Backward, Gradient, backward, cost
+from modelight.engine.experiments.backward import Backward, Gradient, backward, cost, own_leaves
 from modelight.engine.experiments.bare import untouched
 from modelight.engine.experiments.cuts import CutFinder
 from modelight.engine.forward import grad_mode
@@ -70,7 +70,7 @@ def gradients(
         Cancelled: ``should_stop`` said so, asked at each module and before each pair of timed runs.
         EngineError: the model raised in forward.
     """
-    batch = inputs.part(0, max(1, min(command.batch, inputs.samples)))
+    batch = own_leaves(inputs.part(0, max(1, min(command.batch, inputs.samples))))
     lazy.materialise_with(model, batch, command.seed)
     progress(p.Clause("gradients-watching"), 0.0)
     seen = _observe(model, batch, rows, command.seed, should_stop)
