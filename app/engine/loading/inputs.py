@@ -151,11 +151,11 @@ def _distinct(notes: Iterable[Clause]) -> list[Clause]:
 
 
 def _captions(pieces: Sequence[Piece], classes: Sequence[str]) -> list[str]:
-    """Per sample: "noise", the class's name, the label, or its place in its source."""
+    """Per sample: "noise", the file's own word, the class's name, the label, or its place in its source."""
     captions = []
     for piece in pieces:
         for caption, label in zip(piece.captions, piece.labels, strict=True):
-            if piece.is_noise or label is None:
+            if piece.is_noise or piece.captioned or label is None:
                 captions.append(caption)
             else:
                 captions.append(classes[label] if 0 <= label < len(classes) else str(label))

@@ -279,7 +279,8 @@ def _offered_example(model: OpenModel, should_stop: ShouldStop) -> Piece | None:
     """``example_input()`` of the file, else what Lightning and transformers models offer as an example."""
     function = getattr(model.source, "example_input", None)
     if callable(function):
-        return piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
+        piece = piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
+        return _captioned(piece, model.source)
     for name in ("example_input_array", "dummy_inputs"):
         value = inputs.call(partial(getattr, model.module, name, None), name)
         piece = piece_of(value, what=name) if value is not None else None
@@ -295,6 +296,17 @@ def _is_taken(piece: Piece, model: OpenModel, should_stop: ShouldStop) -> bool:
         return False
     args, kwargs = join([inputs.adapted(piece, model)])
     return trial.attempt(trial.stand_in(model.module), args, kwargs, should_stop).error is None
+
+
+def _captioned(piece: Piece, source: ModuleType | None) -> Piece:
+    """With the file's own word for each sample, where it offers one per sample."""
+    function = getattr(source, "example_captions", None)
+    if not callable(function):
+        return piece
+    captions = tuple(str(caption) for caption in inputs.call(function, "example_captions()"))
+    if len(captions) != piece.samples:
+        raise refuse(f"example_captions() must return one text per sample: {piece.samples}, not {len(captions)}.")
+    return replace(piece, captions=captions, captioned=True)
 
 
 def _labels(source: ModuleType | None) -> list[int | None]:
