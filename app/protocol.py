@@ -563,9 +563,9 @@ class LayerCompany(msgspec.Struct, frozen=True):
     path: str
     type: str
     apart: float | None
-    """‖among others − alone‖₂ / (‖among others‖₂ + ‖alone‖₂), from 0, equal bit for bit, to 1; over the first row of the
-    module's output, which is the sample's, or its beginning where samples are folded into rows. None where the shapes
-    of the two differ, or the norms are 0 or not finite."""
+    """‖among others − alone‖₂ / (‖among others‖₂ + ‖alone‖₂), from 0, equal bit for bit, to 1; over the first row of
+    the module's output, which is the sample's, or its beginning where samples are folded into rows. None where the
+    shapes of the two differ, or the norms are 0 or not finite."""
     rounding: bool = False
     """No further apart than the order of float sums explains."""
 

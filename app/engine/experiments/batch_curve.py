@@ -304,7 +304,7 @@ def _distances(rows: Rows, alone: Sequence[Call], company: Sequence[Call]) -> li
 
 
 def _apart(alone: Sequence[torch.Tensor], company: Sequence[torch.Tensor]) -> float | None:
-    """‖company − alone‖₂ / (‖company‖₂ + ‖alone‖₂) of the first tensor; None where it has no row of the sample's own."""
+    """‖company − alone‖₂ / (‖company‖₂ + ‖alone‖₂) of the first tensor; None where no row is the sample's own."""
     if not alone or not company or alone[0].shape != company[0].shape:
         return None
     left, right = (tensor.detach().cpu().to(torch.float64) for tensor in (alone[0], company[0]))
