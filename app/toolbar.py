@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QWidget
 
@@ -76,6 +76,10 @@ class Toolbar(QWidget):
         self._experiment.setContentsMargins(0 if rows == 1 else 8, 0, 0, 0)
         self._grid.addWidget(self._experiment, *second, side)
         self.setFixedHeight(ROW if rows == 1 else ROW + ROW - 8)
+
+    def minimumSizeHint(self) -> QSize:
+        """As on two rows, so that a window with one can be made narrow in one go."""
+        return QSize(max(part.minimumSizeHint().width() for part in (self._state, self._experiment)) + 8, self.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._place(1 if event.size().width() >= TWO_ROWS_BELOW else 2)

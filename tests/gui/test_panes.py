@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from modelight.panes import Panes, pane_widths
+from modelight.shot import Offscreen
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,9 @@ def test_what_a_person_chose_stays(qtbot: QtBot) -> None:
     panes.moveSplitter(350, 1)
     panes.resize(1200, 400)
     assert panes.sizes()[0] == 350
+
+
+def test_a_wide_window_becomes_narrow_in_one_go(stage: Offscreen) -> None:
+    stage.window.resize(1440, 900)
+    stage.window.resize(1100, 700)
+    assert stage.window.width() == 1100
