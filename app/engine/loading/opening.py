@@ -279,8 +279,8 @@ def _offered_example(model: OpenModel, should_stop: ShouldStop) -> Piece | None:
     """``example_input()`` of the file, else what Lightning and transformers models offer as an example."""
     function = getattr(model.source, "example_input", None)
     if callable(function):
-        piece = piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
-        return _captioned(piece, model.source)
+        given = piece_of(inputs.call(function, "example_input()"), _labels(model.source), "example_input()")
+        return _captioned(given, model.source)
     for name in ("example_input_array", "dummy_inputs"):
         value = inputs.call(partial(getattr, model.module, name, None), name)
         piece = piece_of(value, what=name) if value is not None else None
