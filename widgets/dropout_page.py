@@ -240,6 +240,11 @@ class DropoutPage(QWidget):
 
     def off_text(self, site: DropoutSite) -> str:
         """Why it dropped nothing."""
+        if site.unseen:
+            return site.unseen
+        if site.place == "function" and not (site.follows_flag and site.p):
+            # Its arguments say so, and what they are in the other mode is the code's business.
+            return self.tr("off by its arguments") + (f", p = {site.p:g}" if site.p is not None else "")
         if site.p == 0:
             return self.tr("p = 0 drops nothing in either mode")
         if site.p is None:
@@ -247,13 +252,14 @@ class DropoutPage(QWidget):
         return self.tr("off: p = %1 would drop in train").replace("%1", f"{site.p:g}")
 
     def _fill_outside(self, data: DropoutData) -> None:
-        called = [site for site in data.sites if site.place == "function" and site.active]
+        functions = [site for site in data.sites if site.place == "function"]
+        called = [site for site in functions if site.active]
         fused = [site for site in data.sites if site.place == "fused" and site.active]
         lines: list[tuple[QWidget, str, str]] = [
             (
                 _SignMark("warning" if called else "solved"),
                 self.tr("Called as a function"),
-                "\n".join(self._called(site) for site in called) or self.tr("none in this run"),
+                "\n".join(self._called(site) for site in functions) or self.tr("none in this run"),
             ),
             (
                 _SignMark("warning" if fused else "solved"),
@@ -270,6 +276,8 @@ class DropoutPage(QWidget):
             where += f", {short_source(site.source)}"
         if site.p is not None:
             where += f", p = {site.p:g}"
-        if site.follows_flag is False:
+        if not site.active:
+            where += self.tr(", off")
+        elif site.follows_flag is False:
             where += self.tr(", whatever the flag")
         return where

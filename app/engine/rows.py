@@ -181,7 +181,10 @@ class Rows:
         effect, other = behaviour.effect, behaviour.other
         more = self._more(module)
         if more:
-            effect, other = [*effect, *more], [*other, *more]
+            # That only the flag was written puts a question mark behind all the rest: it is said first.
+            first = [clause for clause in more if clause.id == "flag-only"]
+            rest = [clause for clause in more if clause.id != "flag-only"]
+            effect, other = [*first, *effect, *rest], [*first, *other, *rest]
         own = [tensor for tensor in module._parameters.values() if tensor is not None]
         return RowState(
             index=index,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from modelight.present.history import RunHistory, mode_of
 from modelight.protocol import DropoutCapture, Frame, Row
 from modelight.widgets.dropout_data import DropoutData, DropoutSite, Place, Rate, Survival
 from modelight.widgets.modes import Mode
+
+_LAYERS = ("dropout", "drop_path")
+"""Kinds of the catalogue that drop by themselves; a "functional_dropout" is a module that calls a function."""
 
 _Key = tuple[int, str, str, int, str | None]
 
@@ -29,7 +32,37 @@ def dropout_data(
         _site(one, frame, history.frames, rows, training or {}, calls[one.row, one.function, one.source])
         for one in frame.dropouts
     )
-    return DropoutData(sites, history.runs)
+    return DropoutData((*sites, *_silent(frame, rows, training or {})), history.runs)
+
+
+def _silent(frame: Frame, rows: Sequence[Row], training: Mapping[int, bool | None]) -> Iterator[DropoutSite]:
+    """Dropout layers that the last run did not call, or not where it could be heard."""
+    for module in frame.modules:
+        row = rows[module.row] if module.row < len(rows) else None
+        if row is None or row.kind not in _LAYERS or module.calls or module.unseen is None:
+            continue
+        yield DropoutSite(
+            path=row.path,
+            call=0,
+            calls=1,
+            function=row.type,
+            place="layer",
+            source=None,
+            unit="",
+            p=None,
+            active=False,
+            follows_flag=None,
+            mode=_flag_of(module.row, frame, training),
+            alpha=False,
+            this_run=None,
+            last_runs=None,
+            survival=None,
+            shape=(),
+            mask=None,
+            already_zero=None,
+            inputs=None,
+            unseen=phrase(module.unseen),
+        )
 
 
 def _key(one: DropoutCapture) -> _Key:
@@ -57,7 +90,7 @@ def _site(
         p=one.p,
         active=one.active,
         follows_flag=one.follows_flag,
-        mode=_mode(one, frame, training),
+        mode=_flag_of(one.row, frame, training),
         alpha=one.alpha,
         this_run=_rate(one.dropped, one.total, one.p, 1) if seen else None,
         last_runs=_last_runs(past, frames, one) if seen else None,
@@ -73,16 +106,16 @@ def _site(
 def _place(one: DropoutCapture, rows: Sequence[Row]) -> Place:
     if one.unseen is not None and one.unseen.id == "fused-kernel":
         return "fused"
-    if 0 <= one.row < len(rows) and (rows[one.row].type == one.function or "drop" in rows[one.row].kind):
+    if 0 <= one.row < len(rows) and (rows[one.row].type == one.function or rows[one.row].kind in _LAYERS):
         return "layer"
     return "function"
 
 
-def _mode(one: DropoutCapture, frame: Frame, training: Mapping[int, bool | None]) -> Mode:
+def _flag_of(row: int, frame: Frame, training: Mapping[int, bool | None]) -> Mode:
     """The flag of the module that drew; a forced run's own mode; else what the run was in."""
     if frame.force is not None:
         return "train" if frame.force else "eval"
-    flag = training.get(one.row)
+    flag = training.get(row)
     if flag is not None:
         return "train" if flag else "eval"
     return mode_of(frame)

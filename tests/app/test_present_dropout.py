@@ -10,9 +10,9 @@ import pytest
 from modelight.present.chance import binomial_band
 from modelight.present.dropout import dropout_data
 from modelight.present.history import RunHistory
-from modelight.protocol import Clause, DropoutCapture
+from modelight.protocol import Clause, DropoutCapture, ModuleCapture
 from modelight.widgets.dropout_data import DropoutData
-from tests.app.frames import drop, frame, output, row
+from tests.app.frames import capture, drop, frame, output, row
 
 ROWS = [row("", "Net", -1), row("drop", "Dropout", kind="dropout"), row("block", "Block")]
 MASK = np.array([[1, 0, 0, 0], [1, 1, 0, 0]])
@@ -111,3 +111,22 @@ def test_the_band_of_many_draws_is_close_to_the_normal_one() -> None:
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_certainty_has_no_width(p: float) -> None:
     assert binomial_band(100, p) == (p, p)
+
+
+def test_a_layer_that_was_not_called_is_said_not_to_be() -> None:
+    history = RunHistory()
+    silent = ModuleCapture(1, 0, unseen=Clause("not-called"))
+    history.add(frame([output(np.zeros((1, 2, 2)))], modules=[capture(0, [1.0]), silent, ModuleCapture(2, 0)]))
+    data = dropout_data(history, ROWS, {1: False})
+    assert data is not None
+    (site,) = data.sites
+    assert (site.path, site.active, site.mode, site.unseen) == ("drop", False, "eval", "Not called in this run.")
+
+
+def test_a_module_known_for_its_functional_dropout_is_not_taken_for_a_layer() -> None:
+    rows = [row("", "Net", -1, kind="functional_dropout")]
+    history = RunHistory()
+    drops = [drop(0, "", MASK, 0.5, function="F.dropout", source="net.py:3")]
+    history.add(frame([output(np.zeros((1, 2, 2)))], dropouts=drops))
+    data = dropout_data(history, rows)
+    assert data is not None and data.sites[0].place == "function"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,27 @@ def test_colours_in_both_themes(page: DropoutPage, qtbot: QtBot, picture: Any, d
         assert shown.count("mask") > 200
         assert shown.count("train_mark") > 20
         assert shown.count("eval_mark") == 0
+
+
+def test_a_function_that_drops_nothing_now_is_listed_as_off_with_its_line(page: DropoutPage, qtbot: QtBot) -> None:
+    asks = off("net", 0.25)
+    asks = replace(asks, function="F.dropout", place="function", source="/home/me/net.py:7")
+    never = replace(asks, path="block", p=0.2, follows_flag=False)
+    attention = replace(asks, path="attention", function="scaled_dot_product_attention", p=0.0)
+    show(page, qtbot, asks, never, attention)
+    assert page.outside.texts()[0] == (
+        "Called as a function",
+        "F.dropout in net, me/net.py:7, p = 0.25, off\n"
+        "F.dropout in block, me/net.py:7, p = 0.2, off\n"
+        "scaled_dot_product_attention in attention, me/net.py:7, p = 0, off",
+    )
+    assert [text for _, text in page.off.texts()] == [
+        "off: p = 0.25 would drop in train",
+        "off by its arguments, p = 0.2",
+        "off by its arguments, p = 0",
+    ]
+
+
+def test_a_layer_that_was_not_called_says_so(page: DropoutPage, qtbot: QtBot) -> None:
+    show(page, qtbot, replace(off("spare", 0.9), p=None, unseen="Not called in this run."))
+    assert page.off.texts() == [("spare", "Not called in this run.")]
