@@ -89,4 +89,4 @@ def _respelled(session: Session, spec: str) -> Offer:
         if session.setup is not None:
             session.open(replace(session.setup, spec=spec))
 
-    return Offer("arguments", _tr("Open it so"), take)
+    return Offer("arguments", _tr("Open with these arguments"), take)

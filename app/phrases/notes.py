@@ -154,22 +154,19 @@ PHRASES: dict[str, str] = {
     ),
     "alignment-proposed": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of other names may be the model's: {theirs} → {ours} … ({shape:count} fit nowhere else, "
-        "{name:count} have the likest name, {order:count} by order alone). They are loaded so only if you ask for it.",
+        "{count:count} tensors of other names may be the model's: {theirs} → {ours} … ({shape:count} by shape, "
+        "{name:count} by name, {order:count} by order alone). They are loaded so only if you ask for it.",
     ),
     "aligned-beyond-names": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of other names were loaded as aligned: {theirs} → {ours} … ({shape:count} fit nowhere "
-        "else, {name:count} have the likest name, {order:count} by order alone).",
+        "{count:count} tensors of other names were loaded as aligned: {theirs} → {ours} … ({shape:count} by shape, "
+        "{name:count} by name, {order:count} by order alone).",
     ),
     "checkpoint-other-names": QT_TRANSLATE_NOOP(
         "phrases",
         "No name in {file} is one of {model}'s. By their shapes {count:count} tensors may be among the model's "
-        "{of:count}: {theirs} → {ours} … ({shape:count} fit nowhere else, {name:count} have the likest name, "
-        "{order:count} by order alone). Load them so if it is the same network.",
-    ),
-    "partial-offered": QT_TRANSLATE_NOOP(
-        "phrases", "Of the {count:count} tensors of another shape, the block that both have can be loaded."
+        "{of:count}: {theirs} → {ours} … ({shape:count} by shape, {name:count} by name, {order:count} by order alone). "
+        "Load them so if it is the same network.",
     ),
     "loaded-in-part": QT_TRANSLATE_NOOP(
         "phrases",

@@ -18,7 +18,7 @@ import torch
 from modelight.engine.loading.matching import fits
 
 Why = Literal["shape", "name", "order"]
-MAX_LAYERS = 4000
+MAX_LAYERS = 2500
 """Beyond this many layers of either side nothing is proposed: cost is their product."""
 _NAME_LEAD = 0.05
 """By how much the likeness of names must exceed every rival's to have decided."""

@@ -158,7 +158,7 @@ def load(module: nn.Module, checkpoint: Checkpoint, *, align: bool = False, part
         unexpected=unexpected,
         mismatched=mismatched,
         notes=report.notes(checkpoint, met, own, wanted, absent, tied)
-        + report.beyond_names(pairs, align, [name for name, _, _ in mismatched], list(blocks.values())),
+        + report.beyond_names(pairs, align, list(blocks.values())),
         proposed=[] if align else listed,
         aligned=listed if align else [],
         partial=[block.key for block in blocks.values()],

@@ -85,7 +85,7 @@ def shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, torch.Tensor) and not is_lazy(value) else ()
 
 
-def beyond_names(pairs: Sequence[Pair], align: bool, mismatched: list[str], blocks: Sequence[Block]) -> list[Clause]:
+def beyond_names(pairs: Sequence[Pair], align: bool, blocks: Sequence[Block]) -> list[Clause]:
     """What names and shapes alone did not place: proposed, or loaded because a person asked for it."""
     said = []
     if pairs:
@@ -94,8 +94,6 @@ def beyond_names(pairs: Sequence[Pair], align: bool, mismatched: list[str], bloc
         first, elements = blocks[0].key, sum(block.elements for block in blocks)
         of = sum(block.value.numel() for block in blocks)
         said.append(Clause("loaded-in-part", {"count": len(blocks), "first": first, "elements": elements, "of": of}))
-    elif mismatched:
-        said.append(Clause("partial-offered", {"count": len(mismatched)}))
     return said
 
 
