@@ -31,6 +31,8 @@ class ReEstimateWindow(QWidget):
         self._found: p.ReEstimated | None = None
         self._outdated = False
         self._asked = 0
+        self._closed = False
+        """An answer may come after the widgets are gone."""
         self.panel = ReEstimatePanel()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -71,6 +73,7 @@ class ReEstimateWindow(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._asked:
             self._session.cancel(self._asked)
+        self._closed = True
         super().closeEvent(event)
 
     def retheme(self) -> None:
@@ -88,12 +91,16 @@ class ReEstimateWindow(QWidget):
 
     def _on_estimated(self, event: p.Event) -> None:
         assert isinstance(event, p.ReEstimated)
+        if self._closed:
+            return
         self._asked, self._found, self._outdated = 0, event, False
         self.panel.tell("")
         self.panel.set_data(reestimate_data(event))
 
     def _on_exported(self, event: p.Event) -> None:
         assert isinstance(event, p.Exported)
+        if self._closed:
+            return
         self._asked = 0
         self.panel.set_busy(False)
         text = self.tr("Written to {path}: {tensors} tensors, {size}, with new statistics in {layers} layers.")
@@ -102,6 +109,8 @@ class ReEstimateWindow(QWidget):
         )
 
     def _on_failure(self, failure: p.Failure) -> bool:
+        if self._closed:
+            return True
         self._asked = 0
         self.panel.set_busy(False)
         self.panel.tell("" if failure.kind == "cancelled" else problem_of(failure).sentence)

@@ -107,6 +107,20 @@ def test_statistics_are_estimated_exported_and_the_file_opens(
     window.close()
 
 
+def test_the_window_may_be_closed_while_it_estimates(stage: Offscreen, after: After, qtbot: QtBot) -> None:
+    assert stage.open(Setup(DIGITS))
+    stage.window.reestimate()
+    window = stage.window.findChild(ReEstimateWindow)
+    assert isinstance(window, ReEstimateWindow)
+    window.panel.passes.setValue(1000)
+    QTest.mouseClick(window.panel.estimate, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "pass" in window.panel.told.text(), timeout=PATIENCE)
+    with qtbot.waitSignal(window.destroyed):
+        window.close()
+    after(stage, stage.session.cycle.begin)  # answered behind the cancelled one, whose answer disturbs nobody
+    assert not stage.problems
+
+
 def test_what_cannot_be_estimated_is_said_in_the_window(stage: Offscreen, tmp_path: Path, qtbot: QtBot) -> None:
     source = tmp_path / "net.py"
     source.write_text(CUT)

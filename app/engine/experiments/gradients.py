@@ -120,7 +120,11 @@ def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop:
     listeners = Listeners(left=[lambda module, args, output, mark: _left(rows, calls, module, args, output)])
     probes = Probes(rows, should_stop=should_stop, listeners=listeners)
     probes.capturing = False
-    owner = lambda: _OUTSIDE if (module := probes.owner()) is None else rows.index_of(module)  # noqa: E731
+
+    def owner() -> int:
+        module = probes.owner()
+        return _OUTSIDE if module is None else rows.index_of(module)
+
     cuts = CutFinder(lambda: "" if (row := owner()) < 0 else rows.paths[row])
     given = [tensor for _, tensor in fields((batch.args, batch.kwargs))]
     saved = SavedTensors(model.parameters(), given, owner)

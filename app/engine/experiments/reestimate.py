@@ -148,7 +148,7 @@ def _accumulate(work: _Work, chosen: dict[str, _NormBase], passes: int, progress
     """Leave the layers with their new statistics, in eval again; returns how many batches that took."""
     handles, count = [], 0
     for module in chosen.values():
-        module.reset_running_stats()  # type: ignore[no-untyped-call]
+        module.reset_running_stats()
         flag.write(module, True)
         if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None:
             module.momentum = None
