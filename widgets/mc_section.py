@@ -94,7 +94,7 @@ class McSection(ExperimentSection):
         self.choice.set_choices(self._fill_menu if width > 1 else None)
         title = subject_words(subject)
         passes = counted(data.passes, self.tr("mean ± 1 s.d. of %1 pass"), self.tr("mean ± 1 s.d. of %1 passes"))
-        legend = [Entry("dash", "eval_mark", self.tr("eval"))] if data.evaluated is not None else []
+        legend = [Entry("dash", "eval_mark", self.tr("one run in eval"))] if data.evaluated is not None else []
         self.answer_heading.set_text(title[:1].upper() + title[1:], passes, legend)
         evaluated = None if data.evaluated is None else data.evaluated[:, self._column]
         self.answers.set_data(
