@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as module_hooks
 
 import modelight
 from modelight.engine import rng
+from modelight.engine.errors import Cancelled, EngineError
 from modelight.protocol import GradMode
+from modelight.sample_models import SAMPLES
 from tests.engine.layers import ALL
 from tests.engine.observing import GRAD_MODES, bare, bits, build, state_bits
 from tests.engine.zoo import HAND, TRANSFORMERS
@@ -59,6 +64,53 @@ def test_a_model_gives_the_same_output_bit_for_bit(name: str, training: bool, mo
     seen = modelight.observe(model, seed=5, grad_mode=mode, **given)
     assert bits(seen.output) == expected
     assert state_bits(model) == before
+
+
+@pytest.mark.parametrize("mode", GRAD_MODES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", [name for name, *_ in SAMPLES])
+def test_a_sample_gives_the_same_output_bit_for_bit(name: str, training: bool, mode: GradMode) -> None:
+    sample = importlib.import_module(f"modelight.sample_models.{name}")
+    rng.seed(0)
+    model, value = sample.build().train(training), sample.example_input()
+    args, kwargs = ((), value) if isinstance(value, dict) else ((value,), {})
+    before, given = state_bits(model), bits(value)
+    seen = modelight.observe(model, *args, seed=5, grad_mode=mode, **kwargs)
+    assert state_bits(model) == before and bits(value) == given
+    assert bits(seen.output) == bits(bare(model, mode, 5, *args, **kwargs))
+
+
+class Stops(nn.Module):
+    """Between two layers that draw and move statistics."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.first, self.last, self.error = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5)), nn.Linear(4, 2), error
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.dropout(self.first(x), 0.1, self.training)
+        if self.error is not None:
+            raise self.error
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("mode", GRAD_MODES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "error", [ValueError("half-way"), KeyboardInterrupt(), Cancelled()], ids=lambda e: type(e).__name__
+)
+def test_after_an_exception_or_a_cancellation_all_is_as_before(
+    error: BaseException, training: bool, mode: GradMode
+) -> None:
+    model, value = Stops(error).train(training), torch.randn(6, 4)
+    before, state, functions = state_bits(model), torch.get_rng_state(), dict(vars(F))
+    with pytest.raises((EngineError, KeyboardInterrupt, Cancelled)):
+        modelight.observe(model, value, seed=5, grad_mode=mode)
+    assert state_bits(model) == before and torch.equal(torch.get_rng_state(), state)
+    assert type(F) is type(torch) is ModuleType and vars(F) == functions
+    model.error = None  # type: ignore[assignment]
+    seen = modelight.observe(model, value, seed=5, grad_mode=mode)
+    assert bits(seen.output) == bits(bare(model, mode, 5, value))
 
 
 @pytest.mark.parametrize("mode", GRAD_MODES)
