@@ -153,7 +153,9 @@ class CheckpointPage(QWidget):
         foot.setSpacing(8)
         foot.addWidget(self.tensor_heading)
         foot.addLayout(row(self.figures, self.badge, self.bad_values))
-        foot.addLayout(row(self.words, self.reload, None))
+        line = row(self.words, self.reload, None)
+        line.setStretch(0, 6)  # words before empty room
+        foot.addLayout(line)
         foot.addWidget(self.plot)
         self.figures.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)

@@ -49,7 +49,7 @@ def _tr(text: str) -> str:
 def kind_name(kind: Kind) -> str:
     """The kind in words."""
     names = {
-        "example": _tr("The model's own example"),
+        "example": _tr("The model’s own example"),
         "noise": _tr("Noise"),
         "file": _tr("Tensor file"),
         "images": _tr("Images"),

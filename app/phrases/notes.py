@@ -199,8 +199,8 @@ PHRASES: dict[str, str] = {
         "phrases", "{count:count} tensors were converted from {source} to the model's {target}."
     ),
     # --- inputs
-    "example-failed": QT_TRANSLATE_NOOP("phrases", "The model's own example cannot be used: {error}"),
-    "example-from-model": QT_TRANSLATE_NOOP("phrases", "The example is the model's own {name}."),
+    "example-failed": QT_TRANSLATE_NOOP("phrases", "The model’s own example cannot be used: {error}"),
+    "example-from-model": QT_TRANSLATE_NOOP("phrases", "The example is the model’s own {name}."),
     "shape-guessed": QT_TRANSLATE_NOOP(
         "phrases", "The shape {shape} is a guess from {why} that the model took: change it if yours is another."
     ),
