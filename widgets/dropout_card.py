@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QPointF, QSize
+from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
@@ -85,7 +85,9 @@ class DropoutCard(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.site: DropoutSite | None = None
-        self.lamp, self.name, self.what, self.badge = Lamp(), label(weight=600), ElidedLabel(12, 400, "text2"), Badge()
+        # Both ends of a path tell more than its middle: where it is, and what it is.
+        self.name = ElidedLabel(13, 600, "text", Qt.TextElideMode.ElideMiddle)
+        self.lamp, self.what, self.badge = Lamp(), ElidedLabel(12, 400, "text2"), Badge()
         self.picture, self.part = MaskImage(), label(tone="text3", size=11, wrap=True)
         self.reason = label(tone="text2", size=12, wrap=True)
         self.rate, self.against, self.axis = (

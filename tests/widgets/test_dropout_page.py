@@ -275,3 +275,11 @@ def test_a_function_that_drops_nothing_now_is_listed_as_off_with_its_line(page: 
 def test_a_layer_that_was_not_called_says_so(page: DropoutPage, qtbot: QtBot) -> None:
     show(page, qtbot, replace(off("spare", 0.9), p=None, unseen="Not called in this run."))
     assert page.off.texts() == [("spare", "Not called in this run.")]
+
+
+def test_a_very_long_path_leaves_the_figures_on_the_page(page: DropoutPage, qtbot: QtBot) -> None:
+    path = ".".join(f"a_long_module_name_{index}" for index in range(20))
+    show(page, qtbot, site(path=path))
+    (card,) = page.cards()
+    qtbot.waitUntil(lambda: card.badge.mapTo(page, card.badge.rect().topRight()).x() < page.width())
+    assert card.name.text() == card.name.toolTip() == path
