@@ -113,3 +113,19 @@ def test_arguments_that_the_checkpoint_names_open_the_model_by_a_button(
     assert stage.session.setup is not None and stage.session.setup.spec.endswith("Sized(classes=7)")
     report = stage.session.model.report if stage.session.model is not None else None
     assert report is not None and report.mismatched == [] and report.loaded == 4
+
+
+def test_another_checkpoint_for_the_open_model_is_aligned_by_the_same_button(
+    stage: Offscreen, after: After, qtbot: QtBot, folder: Path
+) -> None:
+    assert stage.open(setup_of(folder, weights("body", "head")))
+    torch.save(weights("encoder.input", "encoder.output", value=0.75), folder / "other.pt")
+    with qtbot.waitSignal(stage.session.problem, timeout=PATIENCE):
+        stage.session.load_checkpoint(str(folder / "other.pt"))
+    model, setup = stage.session.model, stage.session.setup
+    assert model is not None and model.report is not None and model.report.path.endswith("run.pt")
+    assert setup is not None and not setup.align  # what failed leaves everything as it was
+    after(stage, lambda: press(stage.window.messages.trouble, "align"))
+    model, setup = stage.session.model, stage.session.setup
+    assert model is not None and model.report is not None and len(model.report.aligned) == 4
+    assert setup is not None and setup.align and setup.checkpoint == str(folder / "other.pt")
