@@ -194,14 +194,13 @@ class GradientsPage(QStackedWidget):
             lines.append(self.tr("All modules are in eval, and gradients flow: eval() does not stop them."))
         moving = [one.path or one.name for one in data.rows if one.moves]
         if moving:
+            lines.append(self.tr("requires_grad=False does not freeze running statistics; eval does."))
             text = counted(
                 len(moving),
-                self.tr("requires_grad=False does not freeze running statistics: **%2** is frozen and moves its own."),
-                self.tr(
-                    "requires_grad=False does not freeze running statistics: **%2** are frozen and move their own."
-                ),
+                self.tr("**%2** is frozen and moves its own."),
+                self.tr("**%2** are frozen and move their own."),
             )
-            lines.append(text.replace("%2", self._names(tuple(moving), len(moving))) + " " + self.tr("Only eval does."))
+            lines[-1] += " " + text.replace("%2", self._names(tuple(moving), len(moving)))
         return "\n".join(lines)
 
     def costs_text(self, data: GradientsData) -> str:

@@ -68,7 +68,9 @@ def test_the_verdict_names_who_gets_none_and_the_line_that_cuts(page: GradientsP
 def test_what_is_easily_confused_is_said(page: GradientsPage) -> None:
     facts = plain_text(page.facts.text())
     assert "The present grad mode, no_grad, stops all of them." in facts
-    assert "requires_grad=False does not freeze running statistics: norm is frozen and moves its own." in facts
+    assert (
+        "requires_grad=False does not freeze running statistics; eval does. norm is frozen and moves its own." in facts
+    )
     assert "eval()" not in facts
     page.set_data(replace(DATA, grad_mode="enabled", all_eval=True, rows=ROWS[:2]))
     assert "eval() does not stop them" in page.facts.text() and "grad mode" not in page.facts.text()
