@@ -50,11 +50,14 @@ class ExperimentsView:
         info, model = self._session.input, self._session.model
         if info is None or model is None:
             return False
-        found, classes = self._found, model.classes
+        company, repeat, mc, classes = self._found.company, self._found.repeat, self._found.mc, model.classes
+        mode = self._found.mode
         self.widget.set_data(
-            found.company and company_data(found.company, info, model.rows, classes, outdated=self._is_old("company")),
-            found.repeat and repeat_data(found.repeat, info, found.mode, classes, outdated=self._is_old("repeat")),
-            found.mc and mc_data(found.mc, info, classes, outdated=self._is_old("mc")),
+            None
+            if company is None
+            else company_data(company, info, model.rows, classes, outdated=self._is_old("company")),
+            None if repeat is None else repeat_data(repeat, info, mode, classes, outdated=self._is_old("repeat")),
+            None if mc is None else mc_data(mc, info, classes, outdated=self._is_old("mc")),
         )
         return True
 
@@ -83,11 +86,12 @@ class ExperimentsView:
 
     def _on_measured(self, event: p.Event) -> None:
         found = self._found
+        name: Name
         if isinstance(event, p.BatchCurve):
             found.company, name = event, "company"
         elif isinstance(event, p.Repeatability):
             found.repeat, name = event, "repeat"
-            found.mode, found.flags = self._session.modes.name, flags_by_row(self._session)
+            found.mode, found.flags = _mode(self._session), flags_by_row(self._session)
         elif isinstance(event, p.McDropout):
             found.mc, name = event, "mc"
         else:
@@ -112,3 +116,8 @@ class ExperimentsView:
     def _forget(self) -> None:
         self._found = _Found()
         self.refresh()
+
+
+def _mode(session: Session) -> Mode:
+    name = session.modes.name
+    return "train" if name == "train" else "eval" if name == "eval" else "mixed"

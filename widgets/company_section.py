@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
 from modelight.widgets.counted import counted
@@ -33,6 +33,7 @@ class CompanySection(ExperimentSection):
         plots.setSpacing(20)
         plots.addLayout(_under(self.answer_heading, self.answer), 1)
         self._accuracy.setLayout(_under(self.accuracy_heading, self.accuracy))
+        self._accuracy.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         plots.addWidget(self._accuracy, 1)
         self.pictures.addLayout(plots)
         self.pictures.addSpacing(12)
@@ -56,7 +57,8 @@ class CompanySection(ExperimentSection):
         how = counted(data.runs, self.tr("band ± 1 s.d. of %1 run"), self.tr("band ± 1 s.d. of %1 runs"))
         title = subject_words(data.subject)
         subtitle = self.tr("first sample (thin: the next), over batch size, %1").replace("%1", how)
-        self.answer_heading.set_text(title[:1].upper() + title[1:], subtitle)
+        shorter = self.tr("first sample, %1").replace("%1", how)
+        self.answer_heading.set_text(title[:1].upper() + title[1:], subtitle, (), (shorter, how))
         lines = tuple(self._line(curve, curve.means[0], curve.deviations) for curve in data.curves)
         self.answer.set_data(data.sizes, lines, data.low, data.high)
         self._accuracy.setVisible(bool(data.labelled))

@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 
 FEW_TICKS = 16
 """Up to so many samples carry their caption."""
-CAPTION = 7
-"""Characters of a caption that have room under a bar."""
+CAPTIONS = 36
+"""Characters that have room under the bars, all captions as long as the longest."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,6 @@ def _ticks(captions: Sequence[str], count: int) -> list[tuple[float, str]] | Non
     if count > FEW_TICKS:
         return None
     texts = list(captions) if len(captions) == count else []
-    if not texts or max(map(len, texts)) > CAPTION:
+    if not texts or max(map(len, texts)) * count > CAPTIONS:
         texts = [numbers.count(index) for index in range(count)]
     return [(float(place), text) for place, text in enumerate(texts)]

@@ -8,7 +8,6 @@ from PySide6.QtCore import QCoreApplication, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
-from modelight.widgets.answer_strip import AnswerStrip
 from modelight.widgets.buttons import Button
 from modelight.widgets.experiments_data import Subject
 from modelight.widgets.labels import MarkupLabel, label
@@ -121,7 +120,7 @@ class ExperimentSection(QWidget):
         for part in self.findChildren(QWidget):
             if isinstance(part, Plot):
                 part.retheme()
-            elif isinstance(part, AnswerStrip | MarkupLabel | Button) or type(part).__name__ == "ShareBars":
+            else:
                 part.update()
 
     def _on_clicked(self) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
 from modelight.widgets.controls import Labelled, SpinBox
@@ -59,6 +59,7 @@ class McSection(ExperimentSection):
             (self.answer_heading, self.answers, QWidget()),
             (self.entropy_heading, self.entropies, self._entropy),
         ):
+            holder.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             column = QVBoxLayout(holder)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(6)

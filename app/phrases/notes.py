@@ -110,7 +110,8 @@ PHRASES: dict[str, str] = {
     ),
     "company-draws": QT_TRANSLATE_NOOP(
         "phrases",
-        "From {module} on nothing can be said: it draws at random whatever its flag, and other company, other draws.",
+        "From module {module} on nothing can be said of the layers: it draws at random whatever its flag, and other "
+        "company, other draws.",
     ),
     "company-calls-differ": QT_TRANSLATE_NOOP(
         "phrases", "In company the model calls other modules: the layers are compared up to there."

@@ -217,7 +217,7 @@ def _right(values: Floats, labels: Sequence[int | None]) -> list[int]:
     if not known or len(labels) != values.shape[1]:
         return []
     answers = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(np.int64)
-    finite = np.isfinite(values).all(axis=-1)
+    finite = np.asarray(np.isfinite(values).all(axis=-1))
     return [
         sum(bool(fine[index]) and int(run[index]) == label for index, label in known)
         for run, fine in zip(answers, finite, strict=True)
