@@ -7,6 +7,7 @@ counters, caches that are rebound and submodules added on the way. What changes 
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ from modelight.engine.memory import bytes_of, distance, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
 _CONTAINERS = (dict, OrderedDict, list, set)
+_SIMPLE = {type(None), bool, int, float, str, set}
+"""Types of nearly all attributes, in which no tensor is looked for."""
 _TENSOR_TABLES = {"_parameters": "parameter", "_buffers": "buffer"}
 
 
@@ -37,6 +40,8 @@ class Attributes:
     def tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
         """Tensors kept in plain attributes, or one level down in a container."""
         for key, value in self._values.items():
+            if type(value) in _SIMPLE or key == "_modules":
+                continue
             if isinstance(value, torch.Tensor):
                 yield self._dot + key, "attribute", value
             elif key not in _TENSOR_TABLES and type(value) in (list, tuple, dict) and value:
@@ -52,7 +57,7 @@ class Attributes:
         if flag.read(self._module) != self._flag:
             yield LedgerEntry(f"{self._dot}training", "flag", None, True)
         now, then = vars(self._module), self._values
-        for key in {**then, **now}:
+        for key in () if _same_bindings(now, then) else {**then, **now}:
             if key == "training" or (now.get(key) is then.get(key) and (key in now) == (key in then)):
                 continue
             # The old weight_norm and spectral_norm bind their weight anew in every forward, often to the same values.
@@ -84,7 +89,7 @@ class Attributes:
     def restore(self) -> None:
         """Bind every name to what it was bound to, in the order it had."""
         now = vars(self._module)
-        if len(now) != len(self._values) or any(now.get(key) is not value for key, value in self._values.items()):
+        if not _same_bindings(now, self._values):
             now.clear()
             now.update(self._values)
         for key in list(self._changed_contents()):
@@ -104,6 +109,11 @@ class Attributes:
             for key, value in list(table.items()):
                 if isinstance(value, torch.Tensor) and value.is_inference() and value is not self._values.get(key):
                     table[key] = value.clone()
+
+
+def _same_bindings(now: dict[str, Any], then: dict[str, Any]) -> bool:
+    """Whether the same names are bound to the same objects, in the same order."""
+    return len(now) == len(then) and all(map(operator.is_, now.values(), then.values())) and list(now) == list(then)
 
 
 def _same_items(value: Any, saved: Any) -> bool:

@@ -69,6 +69,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._handlers: dict[Any, Callable[..., Any] | None] = {}
         self.operators = 0
         """How many went by: where none did, nothing was written."""
+        self.rectified = (0, 0)
+        """The ``id`` of what the last ``relu_`` wrote to, and the count of operators with it."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -99,6 +101,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "aten::native_batch_norm": self._batch_norm,
             "aten::_native_batch_norm_legit": self._batch_norm,
             "aten::zeros": self._zeros,
+            "aten::relu_": self._relu,
             "aten::rand": self._uniform,
             "aten::rand_like": self._uniform,
             "aten::uniform_": self._uniform,
@@ -152,6 +155,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if train is not False and p > 0:
             self._masks.masked(result[1], args[0], p, "native_dropout")
         return result
+
+    def _relu(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        self.rectified = id(args[0]), self.operators
+        return self._plain(func, args, kwargs)
 
     def _zeros(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         result = self._plain(func, args, kwargs)

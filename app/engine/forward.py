@@ -76,7 +76,12 @@ class Observer:
         self._memory = memory
         self._mode: GradMode = mode
         self._norms = norms
-        listeners = Listeners(left=[self._left], mark=lambda: len(self._masks.drops), operators=self._count_operators)
+        listeners = Listeners(
+            left=[self._left],
+            mark=lambda: len(self._masks.drops),
+            operators=self._count_operators,
+            rectified=self._rectified,
+        )
         if norms is not None:
             listeners.entered.append(self._entered_norm)
         limits = {} if sample_limit is None else {"sample_limit": sample_limit}
@@ -165,6 +170,12 @@ class Observer:
 
     def _count_operators(self) -> int:
         return self._watch.operators if self._watch is not None else -1
+
+    def _rectified(self) -> int:
+        if self._watch is None:
+            return 0
+        written, at = self._watch.rectified
+        return written if at == self._watch.operators else 0
 
     def _entered_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._norms is not None and self._probes.capturing:

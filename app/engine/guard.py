@@ -38,7 +38,8 @@ class Guard:
         self._generators = rng.OwnedGenerators(iter(self._modules))
         self._memory = Memory()
         self._attributes = [Attributes(path, module) for path, module in self._modules]
-        self._held = list(self._remember())
+        with torch.inference_mode(False), torch.no_grad():
+            self._held = list(self._remember())
         self._grads = [(entry, entry[2].tensor.grad) for entry in self._held if _may_have_grad(entry[2].tensor)]
         self._changed: list[tuple[str, str, Held]] = []
         self._drawn: list[str] | None = None
@@ -46,16 +47,17 @@ class Guard:
         self._mode = WriteWatch(self._memory) if watch and self._memory.waits_for_writes else None
 
     def _remember(self) -> Iterator[tuple[str, str, Held]]:
-        elements = sum(parameter.numel() for _, _, parameter in self._tensors() if not is_lazy(parameter))
+        tensors = list(self._tensors())
+        elements = sum(parameter.numel() for _, _, parameter in tensors if not is_lazy(parameter))
         lazily = elements > COPIED_PARAMETERS
         seen: set[int] = set()
-        for name, kind, tensor in self._tensors():
+        for name, kind, tensor in tensors:
             if id(tensor) in seen or is_lazy(tensor):
                 continue
             seen.add(id(tensor))
-            yield name, kind, self._memory.add(tensor, lazily=lazily and kind == "parameter")
+            yield name, kind, self._memory.hold(tensor, lazily and kind == "parameter")
             if _may_have_grad(tensor) and tensor.grad is not None:
-                yield name, "grad", self._memory.add(tensor.grad, lazily=lazily)
+                yield name, "grad", self._memory.hold(tensor.grad, lazily)
 
     def _tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
         for path, module in self._modules:

@@ -61,9 +61,11 @@ def same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.device.type != "cpu":
         return torch.equal(left, right)
     # numpy compares words five times faster than torch compares bytes.
-    whole = left.numel() // 8 * 8
-    words = left.numpy()[:whole].view(np.uint64), right.numpy()[:whole].view(np.uint64)
-    return np.array_equal(*words) and np.array_equal(left.numpy()[whole:], right.numpy()[whole:])
+    one, other = left.numpy(), right.numpy()
+    whole = len(one) // 8 * 8
+    if len(one) != len(other) or not bool((one[:whole].view(np.uint64) == other[:whole].view(np.uint64)).all()):
+        return False
+    return whole == len(one) or bool((one[whole:] == other[whole:]).all())
 
 
 @dataclass
@@ -163,7 +165,11 @@ class Memory:
     def add(self, tensor: torch.Tensor, *, lazily: bool = False) -> Held:
         """Remember a tensor. Regions that several tensors share are copied once."""
         with torch.inference_mode(False), torch.no_grad():
-            return Held(tensor, [self._copy(part, lazily) for part in parts(tensor)])
+            return self.hold(tensor, lazily)
+
+    def hold(self, tensor: torch.Tensor, lazily: bool) -> Held:
+        """:meth:`add`, to be called outside inference mode and without gradients: entering both for each costs more."""
+        return Held(tensor, [self._copy(part, lazily) for part in parts(tensor)])
 
     def _copy(self, part: torch.Tensor, lazily: bool) -> _Copy:
         region = region_of(part)

@@ -20,7 +20,7 @@ from torch.nn.modules import module as module_hooks
 
 from modelight.engine.errors import Cancelled, ShouldStop, never_stop
 from modelight.engine.rows import Rows
-from modelight.engine.summary import SAMPLE, Sample, is_readable
+from modelight.engine.summary import SAMPLE, Sample, Taken, is_readable
 from modelight.protocol import Clause
 
 
@@ -58,6 +58,8 @@ class Listeners:
     """A number to be handed to ``left`` again: how much was known when the module was entered."""
     operators: Callable[[], int] | None = None
     """How many operators have run; None where nobody counts."""
+    rectified: Callable[[], int] = lambda: 0
+    """The ``id`` of what the last operator that ran wrote to, if that was ``relu_``."""
 
 
 class Probes:
@@ -89,7 +91,7 @@ class Probes:
         self._stack: list[_Running] = []
         self._handles: list[Any] = []
         self._thread = 0
-        self._last: tuple[torch.Tensor, int, int] | None = None
+        self._last: tuple[torch.Tensor, int, Taken] | None = None
 
     def __enter__(self) -> Probes:
         self._thread = threading.get_ident()
@@ -186,17 +188,34 @@ class Probes:
         if not is_readable(tensor):
             capture.unseen = Clause("not-readable", {"type": type(tensor).__name__, "dtype": capture.dtype})
             return
-        operators = self._listeners.operators() if self._listeners.operators is not None else -1
-        last, self._last = self._last, (tensor, operators, row)
         if capture.sample is None:
             capture.sample = Sample()
-            if last is not None and last[0] is tensor and last[1] == operators >= 0 and row != self._detail:
-                # A container hands on what its last module put out, and nothing has run since to change it.
-                shared = self.captures[last[2]]
-                if shared.calls == 1 and shared.sample is not None and last[2] != self._detail:
-                    capture.sample = shared.sample.copy()
-                    return
-        capture.sample.take(tensor, tensor.numel() if row == self._detail else self._limit)
+        if row == self._detail:
+            self._last = None
+            capture.sample.take(tensor, tensor.numel())
+            return
+        taken = self._known(tensor, capture.sample.step)
+        if taken is None:
+            taken = capture.sample.take(tensor, self._limit)
+        else:
+            capture.sample.add(taken)
+        self._last = None if taken is None else (tensor, self._operators(), taken)
+
+    def _known(self, tensor: torch.Tensor, step: int) -> Taken | None:
+        """What the tensor shows, if that follows from what was read last: a container hands on what its last module
+        put out, or all that has run since is one ``relu_`` on it."""
+        if self._last is None or self._last[0] is not tensor:
+            return None
+        _, operators, taken = self._last
+        since = self._operators() - operators
+        if operators < 0 or (step and step != taken.step):
+            return None
+        if since == 0:
+            return taken
+        return taken.rectified() if since == 1 and self._listeners.rectified() == id(tensor) else None
+
+    def _operators(self) -> int:
+        return self._listeners.operators() if self._listeners.operators is not None else -1
 
 
 def first_tensor(value: object, depth: int = 0) -> torch.Tensor | None:

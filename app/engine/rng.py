@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ import torch
 from torch import nn
 
 _ACCELERATORS = ("cuda", "xpu", "mps")
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_PLAIN = {type(None), bool, int, float, str, tuple, list, dict, set, OrderedDict, torch.Tensor, nn.Parameter}
+"""Types of nearly all attributes. Asking whether they are generators is slow: torch's class answers in Python."""
 
 
 SEEDERS: dict[str, Callable[[int], object]] = {
@@ -97,7 +101,8 @@ class OwnedGenerators:
             (f"{path}.{key}" if path else key, value, _get_state(value))
             for path, module in modules
             for key, value in vars(module).items()
-            if isinstance(value, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random))
+            if type(value) not in _PLAIN
+            and isinstance(value, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random))
         ]
 
     def moved(self) -> list[str]:

@@ -102,6 +102,42 @@ def test_an_output_that_is_changed_between_a_module_and_its_container_is_read_ag
     assert root.stats.mean == pytest.approx((inner.stats.mean or 0) + 100, rel=1e-4)
 
 
+class RectifiesInPlace(nn.Module):
+    """One ``relu_`` layer called on the layer before it, on a sum, and on a tensor that something else wrote to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.act = nn.Linear(6, 6), nn.Linear(6, 6), nn.ReLU(inplace=True)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.act(self.first(x))
+        self.seen.append(y.clone())
+        y = self.second(y)
+        y.sub_(1)
+        z = self.act(y)
+        self.seen.append(z.clone())
+        other = self.first(x)
+        (other + 1).relu_()
+        self.seen.append(self.act(other - 0.5).clone())
+        return other
+
+
+@pytest.mark.parametrize("mode", ["enabled", "no_grad", "inference_mode"])
+def test_what_a_relu_in_place_leaves_is_exact(mode: protocol.GradMode) -> None:
+    model, value = RectifiesInPlace(), torch.randn(5, 6)
+    frame = run(model, value, grad_mode=mode)
+    model.seen.clear()
+    output = bare(model, mode, 0, value)
+    seen = torch.cat([part.flatten() for part in model.seen])
+    act, whole = (next(m.stats for m in frame.modules if m.row == row) for row in (3, 0))
+    assert act is not None and whole is not None
+    assert (act.count, act.sampled) == (90, 90)
+    assert (act.minimum, act.maximum) == (seen.min().item(), seen.max().item())
+    assert act.mean == pytest.approx(seen.double().mean().item(), rel=1e-5)
+    assert (whole.minimum, whole.maximum) == (output.min().item(), output.max().item())
+
+
 def test_the_module_asked_for_in_detail_is_exact() -> None:
     model, value = nn.Sequential(nn.Linear(6, 9000), nn.Linear(9000, 2)), torch.randn(4, 6)
     plain, exact = run(model, value), run(model, value, detail="0")

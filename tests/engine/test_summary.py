@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
-from modelight.engine.summary import BINS, SAMPLE, Sample, flat, is_readable, stats_of, summarize
+from modelight.engine.summary import BINS, SAMPLE, Sample, flat, is_readable, stats_of, summarize, take
 from modelight.protocol import Stats
 
 
@@ -91,7 +92,10 @@ def test_several_samples_in_one_pass_are_those_of_each_alone() -> None:
     for tensor in tensors:
         samples.append(Sample())
         samples[-1].take(tensor)
-    assert summarize(samples) == [stats_of(tensor) for tensor in tensors]
+    for together, alone in zip(summarize(samples), [stats_of(tensor) for tensor in tensors], strict=True):
+        if alone.mean is not None:
+            assert (together.mean, together.std) == pytest.approx((alone.mean, alone.std), rel=1e-6)
+        assert replace(together, mean=0.0, std=0.0) == replace(alone, mean=0.0, std=0.0)
     assert summarize([]) == []
 
 
@@ -139,3 +143,20 @@ def test_what_cannot_be_read() -> None:
     assert not is_readable(torch.zeros(1, dtype=torch.complex64))
     assert not is_readable(torch.zeros(2, 2).to_sparse())
     assert not is_readable(torch.zeros(1, device="meta"))
+
+
+def test_what_relu_leaves_follows_from_what_was_there_before() -> None:
+    torch.manual_seed(0)
+    tensors = (
+        torch.randn(300, 70),
+        -torch.rand(9000),
+        torch.tensor([math.nan, -1.0, math.inf, -math.inf]),
+        torch.tensor([math.nan, math.nan]),
+        torch.tensor([-math.inf, -2.0]).double(),
+    )
+    for tensor in tensors:
+        before, after = take(tensor), take(tensor.relu_())
+        assert before is not None and after is not None
+        derived = before.rectified()
+        np.testing.assert_array_equal(derived.values, after.values)
+        assert (derived.minimum, derived.maximum, derived.has_nan) == (after.minimum, after.maximum, after.has_nan)
