@@ -45,6 +45,7 @@ QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; background: tra
 QHeaderView {{ background: {sunken}; border: none; }}
 QHeaderView::section {{
     background: {sunken}; color: {text2}; border: none; border-bottom: 1px solid {line}; padding: 0 4px;
+    font-size: 11px; font-weight: 500;
 }}
 QTableView, QListView, QTreeView {{
     background: {surface}; border: none; outline: none;
