@@ -151,7 +151,9 @@ def _read_call(tree: ast.expr) -> _Call:
         for value in values
         for node in ast.walk(value)
     )
-    modes = [keyword.value for keyword in tree.keywords if keyword.arg in ("training", "train")] + tree.args[2:3]
+    modes = [keyword.value for keyword in tree.keywords if keyword.arg in ("training", "train")]
+    if not (name or "").endswith("attention"):  # whose third argument is no mode; it has none at all
+        modes += tree.args[2:3]
     return _Call(name, mentions, all(isinstance(mode, ast.Constant) for mode in modes))
 
 
