@@ -56,9 +56,8 @@ class CompanySection(ExperimentSection):
     def _fill_curves(self, data: CompanyData) -> None:
         how = counted(data.runs, self.tr("band ± 1 s.d. of %1 run"), self.tr("band ± 1 s.d. of %1 runs"))
         title = subject_words(data.subject)
-        subtitle = self.tr("first sample (thin: the next), over batch size, %1").replace("%1", how)
-        shorter = self.tr("first sample, %1").replace("%1", how)
-        self.answer_heading.set_text(title[:1].upper() + title[1:], subtitle, (), (shorter, how))
+        subtitle = self.tr("first sample, %1").replace("%1", how)
+        self.answer_heading.set_text(title[:1].upper() + title[1:], subtitle, (), (how,))
         lines = tuple(self._line(curve, curve.means[0], curve.deviations) for curve in data.curves)
         self.answer.set_data(data.sizes, lines, data.low, data.high)
         self._accuracy.setVisible(bool(data.labelled))
@@ -158,7 +157,8 @@ class CompanySection(ExperimentSection):
             of = filled(of, numbers.count(data.samples), numbers.count(curve.least), mode)
             self.layers_heading.set_text(self.tr("Moved by company, layer by layer"), of)
             self.layers.set_rows(tuple(self._row(layer) for layer in curve.layers))
-        notes = [self._mode_note(one) for one in data.curves]
+        thin = self.tr("Thin curves: the samples after the first.") if len(data.curves[0].means) > 1 else ""
+        notes = [thin, *(self._mode_note(one) for one in data.curves)]
         self.note.setText("\n".join(dict.fromkeys(note for note in notes if note)))
         self.note.setVisible(bool(self.note.text()))
 
