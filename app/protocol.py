@@ -1312,6 +1312,7 @@ class BatchCurve(Event, frozen=True):
 
     seed: int
     runs: int
+    """Of each batch size and mode; where two runs drew nothing and gave the same bits, the others were spared."""
     grad_mode: GradMode
     samples: int
     """How many samples were run: the first ones."""
@@ -1395,7 +1396,7 @@ class McDropout(Event, frozen=True):
     nothing_on: float | None
     """Spread with every dropout off: what draws whatever the flags; 0 where all passes are equal bit for bit."""
     site_passes: int
-    """Passes per dropout."""
+    """Passes per dropout; where two drew nothing and gave the same bits, the others were spared."""
     dropouts: list[DropoutShare]
     """By ``share``, the largest first."""
 
