@@ -87,6 +87,7 @@ class Pages(QWidget):
         cycle.same.connect(self._on_same)
         cycle.compared.connect(self._on_compared)
         session.tensors_changed.connect(self._outdate)
+        session.problem.connect(lambda _: self._due.start())  # where a model could not be opened, nothing else is said
         cycle.settled.connect(self._due.start)
 
     def page(self) -> str:

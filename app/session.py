@@ -96,11 +96,11 @@ class Session(Conversation):
             self.undo.clear()  # of the same model, come back after a crash, every step can still be undone
         self.setup = setup
         self.forget()
+        self.model = None  # said before anyone hears of it: nothing shall show the old model under the new name
         self.opening.emit(setup.spec)
         if self._used:
             self._client.close()  # Another model gets a process of its own: imports of the last cannot leak into it.
         self._used = True
-        self.model = None
         self.start_process()
         self.ask(
             setup.command(self.new_id()),

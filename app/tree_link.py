@@ -28,6 +28,7 @@ class TreeLink(QObject):
         pages.row_selected.connect(tree.select)
         session.opening.connect(self._on_opening)
         session.opened.connect(self._on_opened)
+        session.problem.connect(lambda _: self._on_problem())
         session.materialised.connect(self._on_opened)
         session.learned.connect(self._on_states)
         session.pending.connect(tree.set_pending)
@@ -41,6 +42,11 @@ class TreeLink(QObject):
         with QSignalBlocker(self._pane.tree):  # the selection is the person's; it comes back with the rows
             self._pane.tree.set_rows([], [])
         self._pane.selection.set_selection(None)
+
+    def _on_problem(self) -> None:
+        if self._session.model is None and self._session.setup is not None:
+            spec = self._session.setup.spec
+            self._pane.tree.set_empty_text(self.tr("{spec} is not open.").format(spec=spec))
 
     def _on_opened(self, opened: Opened) -> None:
         states = tree_states(opened.states, opened.rows)
