@@ -123,6 +123,10 @@ class Server:
     def _progress(self, command: p.Command) -> Callable[[p.Clause, float | None], None]:
         return lambda what, fraction: self._send(p.Progress(id=command.id, what=what, fraction=fraction))
 
+    def _watched(self, command: p.Command) -> dict[str, Any]:
+        """What long work is given: whom to tell how far it is, and whom to ask whether to go on."""
+        return {"progress": self._progress(command), "should_stop": self._should_stop(command)}
+
     def _should_stop(self, command: p.Command) -> Callable[[], bool]:
         return lambda: self._inbox.is_cancelled(command.id)
 
@@ -134,7 +138,10 @@ class Server:
         return p.Done(id=command.id)
 
     def _open(self, command: p.Open) -> p.Event:
-        model = opening.open_model(command, progress=self._progress(command), should_stop=self._should_stop(command))
+        model = opening.open_model(
+            command,
+            **self._watched(command),
+        )
         self._model, self._rows, self._directory = model, Rows(model.module), command.directory
         self._inputs, self._info = model.example if model.example is not None else (None, None)
         self._baseline = self._estimate = None
@@ -178,8 +185,7 @@ class Server:
             command.sources,
             model,
             directory=self._directory,
-            progress=self._progress(command),
-            should_stop=self._should_stop(command),
+            **self._watched(command),
         )
         return p.InputReady(id=command.id, input=self._info)
 
@@ -228,8 +234,7 @@ class Server:
             command,
             rows=rows,
             checkpoint=model.checkpoint_buffers,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
         )
         self._tell_what_was_shown(rows, frame)
         return frame
@@ -274,8 +279,7 @@ class Server:
             rows,
             command,
             checkpoint_buffers=model.checkpoint_buffers,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
         )
         return p.FindingsReady(id=command.id, findings=found)
 
@@ -292,8 +296,7 @@ class Server:
             grad_mode=command.grad_mode,
             info=info,
             classes=model.classes,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
         )
         return replace(compared, id=command.id)
 
@@ -307,8 +310,7 @@ class Server:
             command,
             info=info,
             classes=model.classes,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
         )
 
     def _batch_curve(self, command: p.AskBatchCurve) -> p.Event:
@@ -331,8 +333,7 @@ class Server:
             grad_mode=command.grad_mode,
             info=info,
             classes=model.classes,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
             **how,
         )
         return replace(found, id=command.id)
@@ -347,8 +348,7 @@ class Server:
             command,
             info=info,
             classes=model.classes,
-            should_stop=self._should_stop(command),
-            progress=self._progress(command),
+            **self._watched(command),
         )
         return self._estimate.reply
 
@@ -364,13 +364,22 @@ class Server:
         return repaired.export(model.module, rows, self._estimate, command, original)
 
     def _inspect(self, command: p.Inspect) -> p.Event:
-        return handlers.handle(command, progress=self._progress(command), should_stop=self._should_stop(command))
+        return handlers.handle(
+            command,
+            **self._watched(command),
+        )
 
     def _inspect_tensor(self, command: p.InspectTensor) -> p.Event:
-        return handlers.handle_tensor(command, progress=self._progress(command), should_stop=self._should_stop(command))
+        return handlers.handle_tensor(
+            command,
+            **self._watched(command),
+        )
 
     def _compare_checkpoints(self, command: p.CompareCheckpoints) -> p.Event:
-        return handlers.handle_pair(command, progress=self._progress(command), should_stop=self._should_stop(command))
+        return handlers.handle_pair(
+            command,
+            **self._watched(command),
+        )
 
     def _restore(self, command: p.RestoreCheckpoint) -> p.Event:
         _, rows = self._opened()
