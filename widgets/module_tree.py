@@ -64,6 +64,7 @@ class ModuleTree(QTreeView):
         self._chosen_columns = False
         self._name_room = _MODULE_LEAST
         self._effect_width = _WIDTHS[Column.EFFECT]
+        self._figures_room = _WIDTHS[Column.PARAMETERS]
         self._empty = self.tr("Open a model to see its modules.")
         self.setModel(self._filter)
         self.setItemDelegate(TreeDelegate(self))
@@ -327,7 +328,8 @@ class ModuleTree(QTreeView):
         self._name_room = min(max(round(widest) + _SIGN_ROOM, _MODULE_LEAST), _MODULE_MOST)
         most = numbers.count(max((row.parameters for row in rows), default=0))
         figures = round(QFontMetricsF(theme.font(12)).horizontalAdvance(most)) + 22
-        self.header().resizeSection(Column.PARAMETERS, max(_WIDTHS[Column.PARAMETERS], figures))
+        self._figures_room = max(_WIDTHS[Column.PARAMETERS], figures)
+        self.header().resizeSection(Column.PARAMETERS, self._figures_room)
 
     def _fit_columns(self) -> None:
         """The module column takes what the others leave. Where its names need more, the parameters go first, then the
@@ -339,7 +341,8 @@ class ModuleTree(QTreeView):
         if given := effect == self._effect_width:  # else a person chose another
             effect = _WIDTHS[Column.EFFECT]
         if not self._chosen_columns:
-            self.setColumnHidden(Column.PARAMETERS, left - effect < header.sectionSize(Column.PARAMETERS))
+            # Not the section's size: that of a hidden one is 0.
+            self.setColumnHidden(Column.PARAMETERS, left - effect < self._figures_room)
         if given:
             self._effect_width = min(max(left, _EFFECT_LEAST), effect)
             header.resizeSection(Column.EFFECT, self._effect_width)

@@ -320,3 +320,6 @@ def test_in_a_deep_tree_names_are_whole_and_parameters_give_way(tree: ModuleTree
     assert tree.columnWidth(Column.PARAMETERS) > figure + 18
     tree.resize(448, 500)
     assert tree.isColumnHidden(Column.PARAMETERS)
+    for width in (447, 446, 445):
+        tree.resize(width, 500)
+        assert tree.isColumnHidden(Column.PARAMETERS)
