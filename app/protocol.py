@@ -410,6 +410,10 @@ class Ledger(msgspec.Struct, frozen=True):
     """Parameters and buffers by size of change; at most LEDGER_ENTRIES of them."""
     notes: list[Clause] = []
 
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        """The entries, so that a notebook may write ``for entry in seen.ledger``."""
+        return iter(self.entries)
+
 
 LEDGER_ENTRIES = 1000
 

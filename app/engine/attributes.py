@@ -1,17 +1,20 @@
 """What one module keeps in its ``__dict__``, remembered by reference and put back.
 
-Values themselves are not copied (they may be anything); but which object each name is bound to is, and the flat
-contents of plain dicts, lists and sets. That covers replaced parameters and buffers, buffers made in forward, hooks,
-counters, caches that are rebound and submodules added on the way. What changes inside other objects is not seen.
+Values themselves are not copied (they may be anything); but which object each name is bound to is, the contents of
+plain dicts, lists, sets and deques, a few levels deep, and numpy arrays. That covers replaced parameters and buffers,
+buffers made in forward, hooks, counters, caches and submodules added on the way. What changes inside other objects is
+not seen.
 """
 
 from __future__ import annotations
 
 import operator
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,7 +22,11 @@ from modelight.engine import flag
 from modelight.engine.memory import bytes_of, distance, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
-_CONTAINERS = (dict, OrderedDict, list, set)
+_CONTAINERS = (dict, OrderedDict, list, set, deque)
+_DEPTH, _ITEMS = 3, 1000
+"""How deep, and how many, containers within containers are remembered."""
+_ARRAY_BYTES = 1 << 26
+"""Larger numpy arrays are not copied."""
 _SIMPLE = {type(None), bool, int, float, str, set}
 """Types of nearly all attributes, in which no tensor is looked for."""
 _TENSOR_TABLES = {"_parameters": "parameter", "_buffers": "buffer"}
@@ -36,6 +43,18 @@ class Attributes:
         self._contents = {
             key: value.copy() if value else None for key, value in self._values.items() if type(value) in _CONTAINERS
         }
+
+        self._nested = [
+            (name, inner, inner.copy())
+            for key, saved in self._contents.items()
+            if saved and key not in _OF_MODULES
+            for name, inner in islice(_within(key, self._values[key], _DEPTH), _ITEMS)
+        ]
+        self._arrays = [
+            (key, value, value.copy())
+            for key, value in self._values.items()
+            if type(value) is np.ndarray and value.nbytes <= _ARRAY_BYTES and value.dtype != object
+        ]
 
     def tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
         """Tensors kept in plain attributes, or one level down in a container."""
@@ -68,6 +87,8 @@ class Attributes:
                 yield from self._rebound(key, keep)
             else:
                 yield LedgerEntry(self._dot + key, "attribute", None, not keep)
+        for name, *_ in (*self._changed_nested(), *self._changed_arrays()):
+            yield LedgerEntry(self._dot + name, "attribute", None, not keep)
 
     def _rebound(self, table: str, keep: bool) -> Iterator[LedgerEntry]:
         now, then = self._values[table], self._contents[table] or {}
@@ -81,8 +102,14 @@ class Attributes:
             if saved is None:
                 if value:
                     yield key
-            elif len(value) != len(saved) or not _same_items(value, saved):
+            elif not _same_items(value, saved):
                 yield key
+
+    def _changed_nested(self) -> list[tuple[str, Any, Any]]:
+        return [entry for entry in self._nested if not _same_items(entry[1], entry[2])]
+
+    def _changed_arrays(self) -> list[tuple[str, Any, Any]]:
+        return [entry for entry in self._arrays if entry[1].tobytes() != entry[2].tobytes()]
 
     # ---------------------------------------------------------------------------------------------------- restoring
 
@@ -93,10 +120,11 @@ class Attributes:
             now.clear()
             now.update(self._values)
         for key in list(self._changed_contents()):
-            value, saved = self._values[key], self._contents[key]
-            value.clear()
-            if saved is not None:
-                value.extend(saved) if isinstance(value, list) else value.update(saved)
+            _refill(self._values[key], self._contents[key])
+        for _, inner, kept in self._changed_nested():
+            _refill(inner, kept)
+        for _, array, before in self._changed_arrays():
+            array[...] = before
 
     def restore_flag(self) -> None:
         """Write the training flag back."""
@@ -116,10 +144,31 @@ def _same_bindings(now: dict[str, Any], then: dict[str, Any]) -> bool:
     return len(now) == len(then) and all(map(operator.is_, now.values(), then.values())) and list(now) == list(then)
 
 
+_OF_MODULES = frozenset(vars(nn.Module()))
+
+
+def _within(name: str, container: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """The containers in a container, with how to reach them."""
+    if isinstance(container, set) or not depth:
+        return
+    for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+        if type(item) in _CONTAINERS:
+            yield f"{name}[{key!r}]", item
+            yield from _within(f"{name}[{key!r}]", item, depth - 1)
+
+
+def _refill(value: Any, saved: Any) -> None:
+    value.clear()
+    if saved is not None:
+        value.extend(saved) if isinstance(value, (list, deque)) else value.update(saved)
+
+
 def _same_items(value: Any, saved: Any) -> bool:
+    if len(value) != len(saved):
+        return False
     if isinstance(value, dict):
         return all(a is b and value[a] is saved[b] for a, b in zip(value, saved, strict=True))
-    if isinstance(value, list):
+    if isinstance(value, (list, deque)):
         return all(a is b for a, b in zip(value, saved, strict=True))
     return bool(value == saved)
 

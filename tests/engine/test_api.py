@@ -47,6 +47,7 @@ def test_observe_offers_what_the_readme_says() -> None:
         "1.running_var",
         "1.num_batches_tracked",
     }
+    assert [entry.name for entry in seen.ledger] == [entry.name for entry in seen.ledger.entries]
     assert seen.flag_reads == [] and seen.random
 
 

@@ -6,6 +6,7 @@ import gc
 import math
 import random
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -187,6 +188,33 @@ def test_attributes_counters_hooks_and_submodules_are_put_back() -> None:
     assert (model.count, model.seen, hasattr(model, "cache"), hasattr(model, "extra")) == (0, [], False, False)
     assert not model._forward_hooks and model.state[0].item() == 0
     assert {"count", "seen", "cache", "_modules", "_forward_hooks", "state[0]"} <= set(entries(guard, "attribute"))
+
+
+def test_contents_of_containers_and_arrays_are_put_back_and_reported() -> None:
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cache: dict[str, Any] = {"layers": {"seen": [1]}, "empty": {}}
+            self.recent: deque[int] = deque([1, 2], maxlen=2)
+            self.counts = np.zeros(3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.cache["layers"]["seen"].append(2)
+            self.cache["empty"]["new"] = x
+            self.recent.append(3)
+            self.counts += 1
+            return x
+
+    model = nn.Sequential(Keeps())
+    with leave_no_trace(model) as guard:
+        model(torch.zeros(1))
+    assert model[0].cache == {"layers": {"seen": [1]}, "empty": {}}
+    assert list(model[0].recent) == [1, 2] and not model[0].counts.any()
+    said = set(entries(guard, "attribute"))
+    assert said == {"0.cache['layers']['seen']", "0.cache['empty']", "0.recent", "0.counts"}
+    with leave_no_trace(model, keep=True):
+        model(torch.zeros(1))
+    assert model[0].cache["layers"]["seen"] == [1, 2] and model[0].counts.all()
 
 
 def test_flags_are_put_back_one_by_one() -> None:
