@@ -177,6 +177,10 @@ class Pages(QWidget):
             self.stack.setCurrentWidget(self._empty)
 
     def _nothing(self, name: str) -> str:
+        frame = self.seen.history.newest
+        unseen = [] if frame is None else [one.unseen.id for one in frame.modules if one.unseen is not None]
+        if name == "dropout" and "other-thread" in unseen:
+            return self.tr("No dropout was seen, but parts of this model run in a thread of their own, out of sight.")
         return {
             "dropout": self.tr("This model drops nothing: no dropout layer, and no dropout function in this run."),
             "statistics": self.tr("This model has no layer with running statistics."),

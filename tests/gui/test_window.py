@@ -226,3 +226,32 @@ def test_every_page_opens_on_a_model_without_norms_or_dropouts(stage: Offscreen,
     stage.open(Setup(f"{tmp_path / 'tiny.py'}:Tiny", sources=[Noise(shape=(3,))]))
     stage.window.show_page(page)
     assert not stage.window.grab().isNull()
+
+
+THREADED = """
+import threading
+import torch
+from torch import nn
+
+class Threaded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+    def forward(self, x):
+        out = []
+        thread = threading.Thread(target=lambda: out.append(self.drop(x)))
+        thread.start()
+        thread.join()
+        return out[0]
+
+build = Threaded
+def example_input():
+    return torch.ones(4, 3)
+"""
+
+
+def test_dropouts_in_another_thread_are_not_denied(stage: Offscreen, tmp_path: Path) -> None:
+    (tmp_path / "threaded.py").write_text(THREADED)
+    assert stage.open(Setup(f"{tmp_path}/threaded.py:build"))
+    assert "thread of their own" in stage.window.pages._nothing("dropout")
+    assert "drops nothing" not in stage.window.pages._nothing("dropout")
