@@ -190,7 +190,7 @@ class DropoutCard(QWidget):
         self.axis.set_data(share, site.p, None if rate is None else rate.band, paint.mark(site.mode))
         self.zeros.setVisible(site.already_zero is not None and site.inputs is not None)
         if site.already_zero is not None and site.inputs is not None:
-            text = self.tr("already zero: %1 of %2").replace("%1", numbers.count(site.already_zero))
+            text = self.tr("Already zero: %1 of %2").replace("%1", numbers.count(site.already_zero))
             self.zeros.setText(text.replace("%2", numbers.count(site.inputs)))
         self.whatever.setVisible(site.follows_flag is False)
         self.whatever.setText(self.tr("It drops whatever the flag says."))

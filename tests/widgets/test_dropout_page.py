@@ -73,7 +73,7 @@ def test_the_figures_of_this_run_and_of_the_last_runs(page: DropoutPage, qtbot: 
     assert card.rate.text() == "20.5\u00a0%"
     assert card.against.text() == "nominal 20\u00a0%, 105 of 512"
     assert card.badge.text() == "exact mask"
-    assert card.zeros.text() == "already zero: 7 of 512"
+    assert card.zeros.text() == "Already zero: 7 of 512"
     assert (card.survival_title.text(), card.survival_note.text()) == ("Survival per unit", "in %, last 64 runs")
     page.span.button("last").click()
     assert card.rate.text() == "19.8\u00a0%"
