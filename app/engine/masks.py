@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine import flag, idle, origin, uniform
+from modelight.engine import flag, origin, uniform
+from modelight.engine.idle import Call, inside
 from modelight.engine.uniform import PATIENCE
 from modelight.protocol import Clause
 
@@ -232,17 +233,17 @@ class MaskRecorder:
         drop.unit = unit_of(drop.function, shape, shape)
         drop.unseen = Clause("dropout-not-dispatched") if drop.active else None
 
-    def idle(self, call: idle.Call) -> None:
+    def idle(self, call: Call) -> None:
         """A function that drops was called, and drops nothing now."""
         found = self._find(call.function)
         self._idle(self._owner(), call, found.source, found.follows_flag)
 
     def finish_other(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Any other layer of the tree returned: perhaps one with dropouts inside that are off."""
-        for call in idle.inside(module, args, output):
+        for call in inside(module, args, output):
             self._idle(module, call, origin.source(), True)
 
-    def _idle(self, module: nn.Module | None, call: idle.Call, source: str | None, follows: bool | None) -> None:
+    def _idle(self, module: nn.Module | None, call: Call, source: str | None, follows: bool | None) -> None:
         drop = self._drop(module, source, call.function, call.p)
         drop.follows_flag = follows
         drop.active = False
