@@ -209,7 +209,8 @@ def _spare_the_compiler() -> None:
     wrapped: Any = getattr(Watch.__torch_dispatch__, "__wrapped__", None)
     if wrapped is None:
         return
+    own = vars(wrapped)
     if "torch._dynamo" not in sys.modules:
-        wrapped.__dynamo_disable = wrapped
-    elif getattr(wrapped, "__dynamo_disable", None) is wrapped:
-        del wrapped.__dynamo_disable
+        own["__dynamo_disable"] = wrapped
+    elif own.get("__dynamo_disable") is wrapped:
+        del own["__dynamo_disable"]

@@ -24,6 +24,7 @@ SAMPLE = 4096
 _BLOCK = 8
 """Neighbours taken at each stride: an eighth of the pages touched, and hardly more error than single values."""
 BINS = 64
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 _TOGETHER = 32 * SAMPLE
 """Values of samples of one size that go through the pass at once: as many as the processor's cache holds."""
 _FEW = 4
@@ -161,7 +162,7 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
     """The same values in a plain tensor where it was sparse or quantized; otherwise the tensor itself."""
     if tensor.is_quantized:
         return tensor.dequantize()
-    return tensor.to_dense() if tensor.layout not in (torch.strided, torch._mkldnn) and not tensor.is_nested else tensor
+    return tensor.to_dense() if tensor.layout in _SPARSE and not tensor.is_nested else tensor
 
 
 def stats_of(tensor: torch.Tensor, *, exact: bool = False) -> Stats:
