@@ -52,6 +52,7 @@ class Client(QObject):
         self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._next_id = 0
         self._wanted = False
+        self._group = 0
         self._problem = ""
         self._greeted = False
 
@@ -82,6 +83,7 @@ class Client(QObject):
         process.finished.connect(self._on_finished)
         process.errorOccurred.connect(self._on_error)
         self._process = process
+        process.started.connect(self._on_started)
         process.start(self._command[0], self._command[1:])
         self.send(p.Hello(id=self.new_id()))
 
@@ -114,11 +116,17 @@ class Client(QObject):
 
     def _kill(self) -> None:
         assert self._process is not None
-        pid = self._process.processId()
-        if sys.platform != "win32" and pid:
-            with contextlib.suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
+        self._end_group()
         self._process.kill()
+
+    def _on_started(self) -> None:
+        self._group = self._process.processId() if self._process is not None else 0
+
+    def _end_group(self) -> None:
+        """End the process's children too: workers of a model that crashed would live on."""
+        if sys.platform != "win32" and self._group:
+            with contextlib.suppress(OSError):
+                os.killpg(self._group, signal.SIGKILL)
 
     def _on_output(self) -> None:
         if self._process is None:
@@ -153,6 +161,7 @@ class Client(QObject):
         self._on_output()
         process, self._process = self._process, None
         process.deleteLater()
+        self._end_group()
         crashed = status == QProcess.ExitStatus.CrashExit
         self.ended.emit(Outcome(code, crashed, self._wanted, self._problem, greeted=self._greeted))
 

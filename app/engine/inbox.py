@@ -3,6 +3,7 @@ run."""
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 import threading
@@ -10,6 +11,10 @@ from typing import Any
 
 from modelight.engine.stdio import Pipe, end_process
 from modelight.protocol import Cancel, CommandMessage, Decoder, ProtocolError
+
+
+PROTOCOL = 3
+"""Exit status of a process that was sent what it cannot read."""
 
 
 class Inbox:
@@ -49,5 +54,5 @@ class Inbox:
                     self.put(command)
             except ProtocolError as error:
                 print(f"Modelight's model process stops: {error}", file=sys.stderr)  # noqa: T201
-                break
+                os._exit(PROTOCOL)  # the window ends what is left of the group
         end_process()

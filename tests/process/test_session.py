@@ -256,3 +256,21 @@ def test_killing_the_window_leaves_no_model_process_behind(kind: str) -> None:
         window.kill()
         if window.stdout is not None:
             window.stdout.close()
+
+
+def test_workers_of_a_model_that_crashes_do_not_live_on(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    (tmp_path / "worker.py").write_text(
+        "import os, subprocess, sys, torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(2, 2)\n"
+        "        child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "        print('child', child.pid, flush=True)\n"
+        "        os.abort()\n"
+    )
+    with qtbot.waitSignal(session.ended, timeout=PATIENCE):
+        session.open(Setup(f"{tmp_path / 'worker.py'}:Net"))
+    child = int("".join(notes.console).split("child ")[1].split()[0])
+    qtbot.waitUntil(lambda: not alive(child), timeout=PATIENCE)
