@@ -12,7 +12,6 @@ from typing import Any
 from modelight.engine.stdio import Pipe, end_process
 from modelight.protocol import Cancel, CommandMessage, Decoder, ProtocolError
 
-
 PROTOCOL = 3
 """Exit status of a process that was sent what it cannot read."""
 
