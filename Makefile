@@ -48,7 +48,9 @@ approve: .venv/.tests
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 MODELIGHT_APPROVE=1 $(BIN)/python -m pytest -q tests/gui
 
 bench: .venv/.tests
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.txt
+	$(BIN)/python -m benchmarks --threads 1
+	$(BIN)/python -m benchmarks --threads 2
 
 format: .venv/.tests
 	$(BIN)/ruff check --fix .

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,8 @@ class Probes:
         self._stack: list[_Running] = []
         self._handles: list[Any] = []
         self._thread = 0
-        self._last: tuple[torch.Tensor, int, Taken] | None = None
+        # Weak: holding the tensor would keep its memory, still in the cache, from the operators that follow.
+        self._last: tuple[weakref.ref[torch.Tensor], int, Taken] | None = None
 
     def __enter__(self) -> Probes:
         self._thread = threading.get_ident()
@@ -199,12 +201,12 @@ class Probes:
             taken = capture.sample.take(tensor, self._limit)
         else:
             capture.sample.add(taken)
-        self._last = None if taken is None else (tensor, self._operators(), taken)
+        self._last = None if taken is None else (weakref.ref(tensor), self._operators(), taken)
 
     def _known(self, tensor: torch.Tensor, step: int) -> Taken | None:
         """What the tensor shows, if that follows from what was read last: a container hands on what its last module
         put out, or all that has run since is one ``relu_`` on it."""
-        if self._last is None or self._last[0] is not tensor:
+        if self._last is None or self._last[0]() is not tensor:
             return None
         _, operators, taken = self._last
         since = self._operators() - operators
