@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -17,6 +18,28 @@ from modelight.protocol import GradMode
 from tests.engine.observing import GRAD_MODES, bare, bits, state_bits
 
 CHANNELS = 4
+
+
+class Functional(nn.Module):
+    """Drops as a function, by its flag."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(x, self.p, self.training)
+
+
+class OldDropPath(Functional):
+    """Skips samples by flooring uniform noise."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.p == 0 or not self.training:
+            return x
+        return x * (1 - self.p + torch.rand(x.shape[0], 1, 1, 1, dtype=x.dtype)).floor_()
+
+
 quick = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 probabilities = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
@@ -34,6 +57,8 @@ leaves = st.one_of(
     st.builds(lambda: nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)),
     st.builds(lambda: nn.RReLU()),
     st.builds(lambda: nn.Identity()),
+    st.builds(lambda p: Functional(p), probabilities),
+    st.builds(lambda p: OldDropPath(p), probabilities),
 )
 
 
@@ -107,6 +132,20 @@ def test_a_mask_is_where_torch_put_zeros(
     assert drop.dropped is not None and torch.equal(drop.dropped, expected)
     assert drop.already_zero == int((value == 0).sum())
     assert drop.p == p
+
+
+@quick
+@given(st.sampled_from([Functional, OldDropPath]), probabilities, st.booleans(), dtypes, modes, st.integers(0, 2**31))
+def test_a_mask_of_a_function_is_where_torch_put_zeros_and_nothing_where_it_is_off(
+    kind: Any, p: float, training: bool, dtype: torch.dtype, mode: GradMode, seed: int
+) -> None:
+    value = torch.ones(6, 3, 2, 2, dtype=dtype)
+    seen = modelight.observe(nn.Sequential(kind(p)).train(training), value, seed=seed, grad_mode=mode)
+    off = p == 0 or not training
+    assert [drop.path for drop in seen.dropouts] == (["0"] if kind is Functional or not off else [])
+    for drop in seen.dropouts:
+        assert drop.dropped is not None and torch.equal(drop.dropped, seen.output == 0)
+        assert drop.p == p and (drop.observed == 0.0 or not off)
 
 
 @quick
