@@ -24,7 +24,7 @@ def check_command(setup: Setup, allow: list[str], json: bool) -> int:
     """``modelight check``: print what is remarkable; 0 clean, 1 a finding of severity warning or worse, 2 could not
     look. What the model itself prints goes to stderr, so that stdout holds the report alone."""
     from modelight.engine.errors import EngineError
-    from modelight.engine.failures import failure
+    from modelight.engine.process.failures import failure
 
     out = _take_stdout()
     try:

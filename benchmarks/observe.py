@@ -22,9 +22,9 @@ from torch import nn
 from benchmarks.models import bert_base, resnet50
 from benchmarks.peers import PEERS
 from modelight import protocol
-from modelight.engine import runner
 from modelight.engine.batches import Inputs
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import runner
 
 GOALS = {False: 1.10, True: 1.25}
 """With one thread, by training flag."""

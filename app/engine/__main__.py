@@ -17,8 +17,8 @@ def main() -> int:
         print("This is Modelight's model process; the window starts it. Run: modelight", file=sys.stderr)  # noqa: T201
         return 2
 
-    from modelight.engine import stdio
-    from modelight.engine.inbox import Inbox
+    from modelight.engine.process import stdio
+    from modelight.engine.process.inbox import Inbox
     from modelight.protocol import VERSION, Ready, Welcome
 
     pipe = stdio.take_over()
@@ -31,7 +31,7 @@ def main() -> int:
     _wait_asleep()
     import torch
 
-    from modelight.engine.server import Server, devices
+    from modelight.engine.process.server import Server, devices
 
     pipe.send(Ready(torch=str(torch.__version__), devices=devices()))
     Server(pipe.send, inbox).serve()

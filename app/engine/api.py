@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from modelight.engine import flag
-from modelight.engine.memory import Memory
-from modelight.engine.observe import Dropout, Module, Observation, observe
+from modelight.engine.modules import flag
+from modelight.engine.observing.memory import Memory
+from modelight.engine.observing.observe import Dropout, Module, Observation, observe
 
 __all__ = ["Dropout", "Module", "Observation", "Snapshot", "eval_mode", "observe", "snapshot", "train_mode"]
 

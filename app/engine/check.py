@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import findings, flag
+from modelight.engine import findings
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
 from modelight.protocol import (

@@ -188,7 +188,7 @@ def test_more_than_one_value_per_channel_is_asked_for_by_name_and_cured() -> Non
 
 
 def test_where_one_value_per_channel_is_certain_it_is_said_before_the_run() -> None:
-    from modelight.engine import policy
+    from modelight.engine.modules import policy
 
     clause = policy.single_value(nn.BatchNorm1d(4), batch=1)
     assert clause is not None and "raises with one sample" in phrase(clause)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import modelight
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
 from tests.engine.looking import found, ids, look

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import modelight
-from modelight.engine import modes
-from modelight.engine.rows import Rows
+from modelight.engine.modules import modes
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from tests.engine.looking import found, ids, look
 

@@ -14,7 +14,7 @@ from modelight.engine.batches import Inputs
 from modelight.engine.check import check
 from modelight.engine.experiments import matrix
 from modelight.engine.loading import opening
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import checkpoints, effects, findings, notes
 from modelight.protocol import Open
 from modelight.sample_models import digits_cnn

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 import modelight
 from modelight.engine.loading import checkpoint
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
 from tests.engine.looking import found, ids, look, trained

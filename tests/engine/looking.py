@@ -7,7 +7,7 @@ from torch import nn
 
 from modelight.engine import findings
 from modelight.engine.batches import Inputs
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import AskFindings, Example, Finding, GradMode, InputInfo, InputTensor
 from modelight.sample_models import digits_cnn
 

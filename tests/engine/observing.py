@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import lazy, rng
 from modelight.engine.batches import Batch
-from modelight.engine.outputs import fields
+from modelight.engine.observing import lazy, rng
+from modelight.engine.observing.outputs import fields
 from modelight.protocol import GradMode
 
 GRAD_MODES: dict[GradMode, Callable[[], AbstractContextManager[Any]]] = {

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from modelight.engine import as_python, modes
-from modelight.engine.rows import Rows
+from modelight.engine.modules import as_python, modes
+from modelight.engine.modules.rows import Rows
 
 
 class LyingTrain(nn.Sequential):

@@ -12,7 +12,7 @@ from torch import nn
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled
 from modelight.engine.experiments.batch_curve import Filled, batch_curve, sizes_up_to
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import BatchCurve, BatchSide, InputInfo, InputTensor
 from modelight.sample_models import digits_cnn, hidden_dropout, tagger_lstm
 from tests.engine.looking import digits

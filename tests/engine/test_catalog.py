@@ -42,7 +42,7 @@ def test_every_class_of_torch_that_reads_its_flag_has_an_entry() -> None:
 def ids_in_the_code() -> set[str]:
     text = "\n".join(path.read_text() for path in ENGINE.glob("*.py"))
     text += "".join(
-        (ENGINE.parent / name).read_text() for name in ("policy.py", "structure.py", "rows.py", "listen.py")
+        (ENGINE.parent / "modules" / name).read_text() for name in ("policy.py", "structure.py", "rows.py", "listen.py")
     )
     return set(re.findall(r'(?:Clause|say)\(\s*"([a-z-]+)"', text))
 

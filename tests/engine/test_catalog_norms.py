@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import catalog, flag, modes, policy
-from modelight.engine.rows import Rows
+from modelight.engine import catalog
+from modelight.engine.modules import flag, modes, policy
+from modelight.engine.modules.rows import Rows
 
 from .truth import check, see, words
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import catalog, flag
+from modelight.engine import catalog
+from modelight.engine.modules import flag
 
 from .truth import Forward, check, see, words
 

@@ -14,7 +14,7 @@ from modelight.engine.errors import Cancelled, EngineError
 from modelight.engine.experiments import Trials, all_flags, flips, same_answer, spread_curve
 from modelight.engine.experiments.answers import Answers, answers, as_probabilities, rows_of, softmax
 from modelight.engine.experiments.parting import close, first_parting
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.sample_models import digits_cnn, drop_path_net, text_transformer
 from tests.engine.looking import digits, fed
 

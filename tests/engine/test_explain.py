@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import explain
+from modelight.engine.modules import explain
 from modelight.phrases import phrase
 
 

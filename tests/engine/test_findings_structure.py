@@ -12,7 +12,7 @@ from torch import nn
 from modelight.engine import findings
 from modelight.engine.errors import Cancelled
 from modelight.engine.findings import design
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from modelight.protocol import AskFindings, Clause
 from modelight.sample_models import hidden_dropout

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
 from modelight.engine.experiments.gradients import gradients
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import AskGradients, GradientCut, Gradients, InputInfo, ModuleGradient
 from modelight.sample_models import mixed_frozen
 

@@ -18,8 +18,8 @@ from torch.ao.quantization import FakeQuantize
 from torch.nn.utils import parametrizations, weight_norm
 from torch.nn.utils.spectral_norm import spectral_norm as old_spectral_norm
 
-from modelight.engine import guard as guard_module
-from modelight.engine.guard import leave_no_trace
+from modelight.engine.observing import guard as guard_module
+from modelight.engine.observing.guard import leave_no_trace
 from modelight.protocol import LedgerEntry
 from tests.engine.layers import Calls
 from tests.engine.observing import GRAD_MODES, state_bits

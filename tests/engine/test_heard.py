@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from modelight.engine import heard, runner
 from modelight.engine.batches import Inputs
-from modelight.engine.rows import Rows
+from modelight.engine.modules import heard
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import runner
 from modelight.phrases import phrase
 from modelight.protocol import Run
 

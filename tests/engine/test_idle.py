@@ -16,7 +16,7 @@ from torch import nn
 
 import modelight
 from modelight.engine.errors import EngineError
-from modelight.engine.idle import Call, idle_calls
+from modelight.engine.observing.idle import Call, idle_calls
 from tests.engine.layers import Calls
 from tests.engine.observing import GRAD_MODES, bare, bits
 

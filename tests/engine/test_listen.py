@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import listen
-from modelight.engine.rows import Rows
+from modelight.engine.modules import listen
+from modelight.engine.modules.rows import Rows
 
 
 def line_of(source: str) -> str:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import modelight
-from modelight.engine.observe import Dropout
+from modelight.engine.observing.observe import Dropout
 from modelight.protocol import GradMode
 from tests.engine.layers import DROPOUT, Calls, scripted_dropout
 from tests.engine.observing import GRAD_MODES, build

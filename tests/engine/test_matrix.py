@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from modelight.engine import flag, guard, rng, runner
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled
 from modelight.engine.experiments import culprits
 from modelight.engine.experiments.matrix import SAMPLES, compare
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import guard, rng, runner
 from modelight.phrases import phrase
 from modelight.protocol import Array, Clause, Compared, InputInfo, InputTensor, Run
 from modelight.sample_models import digits_cnn

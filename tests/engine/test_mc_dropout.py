@@ -12,7 +12,7 @@ from torch import nn
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled
 from modelight.engine.experiments.mc_dropout import mc_dropout
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import DropoutShare, McDropout
 from modelight.sample_models import digits_cnn, drop_path_net, hidden_dropout, norm_zoo, text_transformer
 from tests.engine.looking import digits

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from modelight.engine import flag, modes
 from modelight.engine.errors import EngineError
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag, modes
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import phrase
 
 

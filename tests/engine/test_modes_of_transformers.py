@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from modelight.engine import modes
-from modelight.engine.rows import Rows
+from modelight.engine.modules import modes
+from modelight.engine.modules.rows import Rows
 
 pytestmark = pytest.mark.package
 

@@ -13,10 +13,10 @@ from torch import nn
 
 import modelight
 from modelight import protocol
-from modelight.engine import runner
 from modelight.engine.batches import Inputs
-from modelight.engine.norms import PREVIEW_PASSES
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import runner
+from modelight.engine.observing.norms import PREVIEW_PASSES
 from tests.engine.layers import Calls
 from tests.engine.observing import GRAD_MODES
 

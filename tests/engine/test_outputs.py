@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modelight.engine.experiments.trials import readable
-from modelight.engine.outputs import MAX_WIDTH, Outputs, fields
+from modelight.engine.observing.outputs import MAX_WIDTH, Outputs, fields
 
 Pair = namedtuple("Pair", "left right")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import modelight
-from modelight.engine import rng
-from modelight.engine.summary import stats_of
+from modelight.engine.observing import rng
+from modelight.engine.observing.summary import stats_of
 from modelight.protocol import GradMode
 from tests.engine.observing import GRAD_MODES, bare, bits, state_bits
 

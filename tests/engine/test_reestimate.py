@@ -16,7 +16,7 @@ from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
 from modelight.engine.experiments.reestimate import Estimate, reestimate, shuffled
 from modelight.engine.experiments.repaired import export
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import ExportCheckpoint, InputInfo, NormEstimate, ReEstimate
 from modelight.sample_models import digits_cnn, norm_zoo
 

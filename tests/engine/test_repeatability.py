@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from modelight.engine import rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled
 from modelight.engine.experiments.repeatability import SOURCE_SEEDS, repeatability
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import rng
 from modelight.protocol import RandomSource, Repeatability
 from modelight.sample_models import digits_cnn, drop_path_net, hidden_dropout
 from tests.engine.looking import digits

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from modelight.engine import modes
 from modelight.engine.errors import EngineError
-from modelight.engine.rows import Rows
+from modelight.engine.modules import modes
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause
 
 
@@ -69,7 +69,7 @@ def test_a_module_below_itself_ends() -> None:
 
 
 def test_exponentially_many_paths_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelight.engine import skeleton
+    from modelight.engine.modules import skeleton
 
     monkeypatch.setattr(skeleton, "MAX_ROWS", 1000)
     part: nn.Module = nn.Dropout()

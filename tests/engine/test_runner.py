@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 
 from modelight import protocol
-from modelight.engine import rng, runner
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import rng, runner
 from tests.engine.layers import Calls
 from tests.engine.observing import bare, state_bits
 from tests.engine.zoo import HAND
@@ -327,7 +327,7 @@ def test_progress_is_told_per_repeat() -> None:
 def test_the_first_observed_forward_imports_no_compiler() -> None:
     """Torch would import ``torch._dynamo`` at the first watched operator: two seconds that pass for the model's own."""
     code = (
-        "import sys, torch; from modelight.engine.observe import observe;"
+        "import sys, torch; from modelight.engine.observing.observe import observe;"
         "observe(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout()), torch.ones(2, 3));"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
@@ -336,8 +336,8 @@ def test_the_first_observed_forward_imports_no_compiler() -> None:
 
 def test_where_the_compiler_is_imported_watching_stays_hidden_from_it() -> None:
     code = (
-        "import torch, torch._dynamo; from modelight.engine.dispatch import Watch;"
-        "from modelight.engine.observe import observe;"
+        "import torch, torch._dynamo; from modelight.engine.observing.dispatch import Watch;"
+        "from modelight.engine.observing.observe import observe;"
         "observe(torch.nn.Linear(3, 3), torch.ones(2, 3));"
         "raw = Watch.__torch_dispatch__.__wrapped__;"
         "raise SystemExit(getattr(raw, '__dynamo_disable', raw) is raw)"

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 
 import modelight
-from modelight.engine import rng
 from modelight.engine.errors import Cancelled, EngineError
+from modelight.engine.observing import rng
 from modelight.protocol import GradMode
 from modelight.sample_models import SAMPLES
 from tests.engine.layers import ALL

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelight.engine import structure
-from modelight.engine.rows import Rows
+from modelight.engine.modules import structure
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from modelight.engine.summary import BINS, SAMPLE, Sample, flat, is_readable, stats_of, summarize, take
+from modelight.engine.observing.summary import BINS, SAMPLE, Sample, flat, is_readable, stats_of, summarize, take
 from modelight.protocol import Stats
 
 

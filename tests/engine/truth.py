@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import catalog, flag
+from modelight.engine import catalog
+from modelight.engine.modules import flag
 
 Forward = Callable[[nn.Module], Any]
 

@@ -1,7 +1,7 @@
 """What each kind of layer does in train and in eval: a table of small entries, tried in order; each may decline.
 
 A new kind of layer is one entry in ``drops``, ``norms`` or ``others`` with one test. What no entry knows is found by
-listening (``modelight.engine.listen``) or in its class's code (``modelight.engine.code``).
+listening (``modelight.engine.modules.listen``) or in its class's code (``modelight.engine.modules.code``).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from modelight.engine import code, flag
 from modelight.engine.catalog import containers, drops, norms, others
 from modelight.engine.catalog.behaviour import Behaviour, Effect, Entry
+from modelight.engine.modules import code, flag
 
 __all__ = ["ENTRIES", "Behaviour", "Effect", "Entry", "count_sensitive", "describe"]
 

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from modelight.engine import code, flag
 from modelight.engine.catalog.behaviour import Behaviour, say
+from modelight.engine.modules import code, flag
 from modelight.protocol import Clause
 
 NO_EFFECT = Behaviour("", False, [Clause("no-effect")], [Clause("no-effect")])

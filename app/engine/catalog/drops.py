@@ -6,8 +6,8 @@ import re
 
 from torch import nn
 
-from modelight.engine import code
 from modelight.engine.catalog.behaviour import Effect, Entry, number, say
+from modelight.engine.modules import code
 from modelight.protocol import Clause
 
 _PATH = re.compile(r"drop_?path|stochastic_?(depth|path)|drop_?connect|path_?drop", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Normalisation layers: which statistics they use and move, as ``modelight.engine.policy`` computes it."""
+"""Normalisation layers: which statistics they use and move, as ``modelight.engine.modules.policy`` computes it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from modelight.engine import code, policy
 from modelight.engine.catalog.behaviour import Effect, Entry, say
+from modelight.engine.modules import code, policy
 from modelight.protocol import Clause
 
 _STATISTICS = ("running_mean", "running_var")

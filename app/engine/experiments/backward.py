@@ -16,15 +16,15 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils import _pytree
 
-from modelight.engine import rng
 from modelight.engine.batches import Batch
 from modelight.engine.errors import Cancelled, ShouldStop
 from modelight.engine.experiments import measure
 from modelight.engine.experiments.answers import first_output, rows_of
 from modelight.engine.experiments.bare import untouched, wait
-from modelight.engine.forward import grad_mode
-from modelight.engine.guard import leave_no_trace
-from modelight.engine.outputs import fields
+from modelight.engine.observing import rng
+from modelight.engine.observing.forward import grad_mode
+from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.outputs import fields
 from modelight.protocol import Clause, InputInfo, Measure, Ratio, plain
 
 PAIRS, LEAST_PAIRS = 15, 3

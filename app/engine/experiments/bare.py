@@ -13,18 +13,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine import flag, rng
-from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
 from modelight.engine.experiments.answers import first_output, rows_of
 from modelight.engine.experiments.trials import readable
-from modelight.engine.forward import grad_mode
-from modelight.engine.guard import Guard, leave_no_trace
-from modelight.engine.memory import Memory
-from modelight.engine.outputs import fields
-from modelight.engine.probes import Probes
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import rng
+from modelight.engine.observing.autograd import SavedTensors
+from modelight.engine.observing.forward import grad_mode
+from modelight.engine.observing.guard import Guard, leave_no_trace
+from modelight.engine.observing.memory import Memory
+from modelight.engine.observing.outputs import fields
+from modelight.engine.observing.probes import Probes
 from modelight.protocol import Clause, GradMode, plain
 
 Kind = Literal["requires_grad", "plain", "inference"]
@@ -57,7 +58,8 @@ class BareRun:
     seconds: list[float] = field(default_factory=list)
     """Of each forward."""
     drew: frozenset[str] = frozenset()
-    """Names of the random generators that were drawn from, as in :meth:`~modelight.engine.rng.RngState.moved`."""
+    """Names of the random generators that were drawn from, as in
+    :meth:`~modelight.engine.observing.rng.RngState.moved`."""
     moved: frozenset[str] = frozenset()
     """Buffers that were changed, and have been put back."""
     watched: bool = False

@@ -11,7 +11,6 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from modelight.engine import lazy, policy
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments import culprits, measure
@@ -19,7 +18,9 @@ from modelight.engine.experiments.answers import Floats
 from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.parting import Call, all_same, close, identical, listen, parting
 from modelight.engine.experiments.trials import Trials, all_flags, quiet
-from modelight.engine.rows import Rows
+from modelight.engine.modules import policy
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy
 from modelight.protocol import (
     Array,
     BatchCurve,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelight.engine import flag
 from modelight.engine.errors import Cancelled, EngineError
 from modelight.engine.experiments import measure
 from modelight.engine.experiments.answers import Floats
@@ -19,7 +18,8 @@ from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.flips import sensitive_rows
 from modelight.engine.experiments.measure import Answer
 from modelight.engine.experiments.trials import all_flags
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause, Culprit, GradMode, Measure
 
 FORWARDS = 2048

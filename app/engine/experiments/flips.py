@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from modelight.engine import flag
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import (
     ReportProgress,
@@ -18,7 +17,8 @@ from modelight.engine.errors import (
 )
 from modelight.engine.experiments.answers import Floats, answers
 from modelight.engine.experiments.trials import Flags, Trials, all_flags
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause, GradMode
 
 Read = Callable[[Floats], Floats]

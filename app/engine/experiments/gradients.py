@@ -12,18 +12,19 @@ import torch
 from torch import nn
 
 from modelight import protocol as p
-from modelight.engine import flag, lazy, rng
-from modelight.engine.autograd import SavedTensors
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments.backward import Backward, Gradient, backward, cost, own_leaves
 from modelight.engine.experiments.bare import untouched
 from modelight.engine.experiments.cuts import CutFinder
-from modelight.engine.forward import grad_mode
-from modelight.engine.guard import leave_no_trace
-from modelight.engine.outputs import fields
-from modelight.engine.probes import Listeners, Probes, first_tensor
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy, rng
+from modelight.engine.observing.autograd import SavedTensors
+from modelight.engine.observing.forward import grad_mode
+from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.outputs import fields
+from modelight.engine.observing.probes import Listeners, Probes, first_tensor
 
 _OUTSIDE = -1
 

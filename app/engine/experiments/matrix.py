@@ -11,14 +11,14 @@ from typing import get_args
 import numpy as np
 from torch import nn
 
-from modelight.engine import lazy
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments import culprits, measure
 from modelight.engine.experiments.answers import Floats
 from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.trials import all_flags
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy
 from modelight.protocol import Array, Cell, Clause, Compared, GradMode, InputInfo, Measure
 
 SAMPLES = 64

@@ -15,7 +15,7 @@ import torch
 from msgspec.structs import replace as with_fields
 from torch import nn
 
-from modelight.engine import catalog, flag, lazy
+from modelight.engine import catalog
 from modelight.engine.batches import Inputs
 from modelight.engine.catalog import drops
 from modelight.engine.errors import Cancelled, ReportProgress, ShouldStop, never_stop, no_progress
@@ -25,8 +25,10 @@ from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.measure import Answer
 from modelight.engine.experiments.parting import listen
 from modelight.engine.experiments.trials import Trials, all_flags
-from modelight.engine.modes import PRESETS
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.modes import PRESETS
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy
 from modelight.protocol import Array, Clause, DropoutShare, GradMode, InputInfo, McDropout, Measure
 
 SAMPLES = 64

@@ -11,7 +11,7 @@ from torch import nn
 
 from modelight.engine.batches import Batch
 from modelight.engine.experiments.trials import Flags, Trials
-from modelight.engine.outputs import fields
+from modelight.engine.observing.outputs import fields
 
 Same = Callable[[torch.Tensor, torch.Tensor], bool]
 Cut = Callable[[torch.Tensor], torch.Tensor]

@@ -19,18 +19,19 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.utils import _pytree
 
 from modelight import protocol as p
-from modelight.engine import flag, lazy, policy, rng
 from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments import measure
 from modelight.engine.experiments.answers import Floats, first_output, rows_of
 from modelight.engine.experiments.bare import untouched
-from modelight.engine.forward import grad_mode
-from modelight.engine.guard import leave_no_trace
-from modelight.engine.norms import NormRecorder
-from modelight.engine.outputs import fields
-from modelight.engine.probes import Listeners, Probes
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag, policy
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy, rng
+from modelight.engine.observing.forward import grad_mode
+from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.norms import NormRecorder
+from modelight.engine.observing.outputs import fields
+from modelight.engine.observing.probes import Listeners, Probes
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 

@@ -11,8 +11,8 @@ from torch import nn
 from modelight import protocol as p
 from modelight.engine.errors import EngineError
 from modelight.engine.experiments.reestimate import Estimate
-from modelight.engine.guard import leave_no_trace
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing.guard import leave_no_trace
 
 PICKLED, SAFE = (".pt", ".pth", ".bin"), ".safetensors"
 

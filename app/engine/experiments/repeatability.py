@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from modelight.engine import lazy, rng
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments import culprits, measure
 from modelight.engine.experiments.bare import BareRun, Bench, State
 from modelight.engine.experiments.parting import Call, identical, listen, parting
 from modelight.engine.experiments.trials import Trials
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import lazy, rng
 from modelight.protocol import Array, Clause, GradMode, InputInfo, Measure, RandomSource, Repeatability
 
 Prepare = Callable[[], object]

@@ -11,7 +11,7 @@ from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import EngineError, ShouldStop, never_stop
 from modelight.engine.experiments.answers import first_output, rows_of
 from modelight.engine.experiments.trials import Flags, Trials
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Array, Clause, GradMode, SameAnswer
 
 COMPANY = 64

@@ -13,8 +13,8 @@ from torch import nn
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
 from modelight.engine.experiments.trials import Trials, all_flags
-from modelight.engine.outputs import fields
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing.outputs import fields
 from modelight.protocol import Curve, GradMode
 
 VALUES = 1024

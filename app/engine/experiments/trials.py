@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine import catalog, flag, forward, outputs, rng
+from modelight.engine import catalog
 from modelight.engine.batches import Batch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
-from modelight.engine.guard import leave_no_trace
-from modelight.engine.probes import Listeners, Probes
-from modelight.engine.rows import Rows
-from modelight.engine.summary import dense, is_readable
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import forward, outputs, rng
+from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.probes import Listeners, Probes
+from modelight.engine.observing.summary import dense, is_readable
 from modelight.protocol import GradMode
 
 Flags = Mapping[str, bool]

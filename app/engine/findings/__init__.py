@@ -16,7 +16,7 @@ from modelight.engine.findings import company, loaded, norms, randomness, struct
 from modelight.engine.findings import inputs as ignored
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import Rule
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import AskFindings, Clause, Finding, InputInfo
 
 __all__ = ["RULES", "Evidence", "Rule", "judge", "look"]

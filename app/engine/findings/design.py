@@ -11,7 +11,7 @@ from types import FunctionType
 import torch
 from torch import nn
 
-from modelight.engine.rows import Rows
+from modelight.engine.modules.rows import Rows
 
 _FUNCTIONS = frozenset(
     {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout"}

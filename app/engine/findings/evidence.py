@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from modelight import protocol
-from modelight.engine import experiments, flag, policy, runner
+from modelight.engine import experiments
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.experiments.answers import Answers, Floats, answers, as_probabilities
 from modelight.engine.experiments.parting import rounding
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag, policy
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import runner
 from modelight.protocol import AskFindings, Frame, InputInfo, LoadReport, NormCapture
 
 SAMPLES = 32

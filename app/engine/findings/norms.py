@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from modelight.engine import policy
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
+from modelight.engine.modules import policy
 from modelight.protocol import Clause, Finding, NormCapture, Remedy, Value
 
 DRIFT = 3.0

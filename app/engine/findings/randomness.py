@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from modelight.engine import catalog, flag, hidden
+from modelight.engine import catalog
 from modelight.engine.batches import Batch
 from modelight.engine.experiments.parting import first_parting, identical
 from modelight.engine.experiments.trials import Flags, all_flags
 from modelight.engine.findings import design
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import set_eval
+from modelight.engine.modules import flag, hidden
 from modelight.protocol import DropoutCapture, Finding, Frame, Remedy, Value
 
 _NAMED = 4

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from modelight.engine import flag
 from modelight.engine.findings.evidence import Evidence
-from modelight.engine.rows import Rows
+from modelight.engine.modules import flag
+from modelight.engine.modules.rows import Rows
 from modelight.protocol import Finding, Remedy
 
 FEW = 3

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from modelight.engine import catalog, hidden
+from modelight.engine import catalog
 from modelight.engine.findings import design, randomness
 from modelight.engine.findings.evidence import Evidence
 from modelight.engine.findings.rule import named
-from modelight.engine.hidden import Hidden
+from modelight.engine.modules import hidden
+from modelight.engine.modules.hidden import Hidden
 from modelight.protocol import Clause, Finding, Remedy, Row, Value
 
 

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from modelight.engine import skeleton
 from modelight.engine.errors import ReportProgress, no_progress
 from modelight.engine.loading import alignment, blending, formats, matching, report, unwrap
 from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.torchfiles import refuse
+from modelight.engine.modules import skeleton
 from modelight.protocol import Clause, LoadReport
 
 if TYPE_CHECKING:

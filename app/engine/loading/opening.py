@@ -15,13 +15,14 @@ import torch
 from msgspec import structs
 from torch import nn
 
-from modelight.engine import rng, structure
 from modelight.engine.batches import Inputs
 from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.loading import arguments, checkpoint, inputs, signatures, sources, spec, trial, whole
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
+from modelight.engine.modules import structure
+from modelight.engine.observing import rng
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
 
 

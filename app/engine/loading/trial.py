@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from modelight.engine.errors import Cancelled, ShouldStop
-from modelight.engine.guard import leave_no_trace
 from modelight.engine.loading.pieces import refuse
+from modelight.engine.observing.guard import leave_no_trace
 
 
 @dataclass(frozen=True)

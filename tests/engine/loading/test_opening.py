@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from modelight.engine.errors import Cancelled, EngineError
-from modelight.engine.failures import failure
 from modelight.engine.loading import checkpoint
 from modelight.engine.loading.opening import OpenModel, open_model
+from modelight.engine.process.failures import failure
 from modelight.protocol import Clause, Open
 
 NET = """

@@ -1,0 +1,1 @@
+"""What modules are and which mode they are in: rows, flags, structure, policies, listening to flags."""

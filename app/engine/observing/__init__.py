@@ -1,0 +1,1 @@
+"""One run, observed and undone: guard, probes, masks, norms, outputs, ledger."""

@@ -1,0 +1,190 @@
+"""What one module keeps in its ``__dict__``, remembered by reference and put back.
+
+Values themselves are not copied (they may be anything); but which object each name is bound to is, the contents of
+plain dicts, lists, sets and deques, a few levels deep, and numpy arrays. That covers replaced parameters and buffers,
+buffers made in forward, hooks, counters, caches and submodules added on the way. What changes inside other objects is
+not seen.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modelight.engine.modules import flag
+from modelight.engine.observing.memory import bytes_of, distance, region_of, same_bytes
+from modelight.protocol import LedgerEntry
+
+_CONTAINERS = (dict, OrderedDict, list, set, deque)
+_DEPTH, _ITEMS = 3, 1000
+"""How deep, and how many, containers within containers are remembered."""
+_ARRAY_BYTES = 1 << 26
+"""Larger numpy arrays are not copied."""
+_SIMPLE = {type(None), bool, int, float, str, set}
+"""Types of nearly all attributes, in which no tensor is looked for."""
+_TENSOR_TABLES = {"_parameters": "parameter", "_buffers": "buffer"}
+
+
+class Attributes:
+    """The attributes of one module at one moment."""
+
+    def __init__(self, path: str, module: nn.Module) -> None:
+        self._module = module
+        self._dot = f"{path}." if path else ""
+        self._flag = flag.read(module)
+        self._values = dict(vars(module))
+        self._contents = {
+            key: value.copy() if value else None for key, value in self._values.items() if type(value) in _CONTAINERS
+        }
+
+        self._nested = [
+            (name, inner, inner.copy())
+            for key, saved in self._contents.items()
+            if saved and key not in _OF_MODULES
+            for name, inner in islice(_within(key, self._values[key], _DEPTH), _ITEMS)
+        ]
+        self._arrays = [
+            (key, value, value.copy())
+            for key, value in self._values.items()
+            if type(value) is np.ndarray and value.nbytes <= _ARRAY_BYTES and value.dtype != object
+        ]
+
+    def tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
+        """Tensors kept in plain attributes, or one level down in a container."""
+        for key, value in self._values.items():
+            if type(value) in _SIMPLE or key == "_modules":
+                continue
+            if isinstance(value, torch.Tensor):
+                yield self._dot + key, "attribute", value
+            elif key not in _TENSOR_TABLES and type(value) in (list, tuple, dict) and value:
+                pairs = value.items() if isinstance(value, dict) else enumerate(value)
+                for item, tensor in pairs:
+                    if isinstance(tensor, torch.Tensor):
+                        yield f"{self._dot}{key}[{item}]", "attribute", tensor
+
+    # ---------------------------------------------------------------------------------------------------- comparing
+
+    def compare(self, keep: bool) -> Iterator[LedgerEntry]:
+        """An entry for everything bound to something else now."""
+        if flag.read(self._module) != self._flag:
+            yield LedgerEntry(f"{self._dot}training", "flag", None, True)
+        now, then = vars(self._module), self._values
+        for key in () if _same_bindings(now, then) else {**then, **now}:
+            if key == "training" or (now.get(key) is then.get(key) and (key in now) == (key in then)):
+                continue
+            # The old weight_norm and spectral_norm bind their weight anew in every forward, often to the same values.
+            if not _same_values(now.get(key), then.get(key)):
+                yield LedgerEntry(self._dot + key, "attribute", _gap(now.get(key), then.get(key)), not keep)
+        for key in self._changed_contents():
+            if key in _TENSOR_TABLES:
+                yield from self._rebound(key, keep)
+            else:
+                yield LedgerEntry(self._dot + key, "attribute", None, not keep)
+        for name, *_ in (*self._changed_nested(), *self._changed_arrays()):
+            yield LedgerEntry(self._dot + name, "attribute", None, not keep)
+
+    def _rebound(self, table: str, keep: bool) -> Iterator[LedgerEntry]:
+        now, then = self._values[table], self._contents[table] or {}
+        for key in {**then, **now}:
+            if now.get(key) is not then.get(key):
+                yield LedgerEntry(self._dot + key, _TENSOR_TABLES[table], _gap(now.get(key), then.get(key)), not keep)
+
+    def _changed_contents(self) -> Iterator[str]:
+        for key, saved in self._contents.items():
+            value = self._values[key]
+            if saved is None:
+                if value:
+                    yield key
+            elif not _same_items(value, saved):
+                yield key
+
+    def _changed_nested(self) -> list[tuple[str, Any, Any]]:
+        return [entry for entry in self._nested if not _same_items(entry[1], entry[2])]
+
+    def _changed_arrays(self) -> list[tuple[str, Any, Any]]:
+        return [entry for entry in self._arrays if entry[1].tobytes() != entry[2].tobytes()]
+
+    # ---------------------------------------------------------------------------------------------------- restoring
+
+    def restore(self) -> None:
+        """Bind every name to what it was bound to, in the order it had."""
+        now = vars(self._module)
+        if not _same_bindings(now, self._values):
+            now.clear()
+            now.update(self._values)
+        for key in list(self._changed_contents()):
+            _refill(self._values[key], self._contents[key])
+        for _, inner, kept in self._changed_nested():
+            _refill(inner, kept)
+        for _, array, before in self._changed_arrays():
+            array[...] = before
+
+    def restore_flag(self) -> None:
+        """Write the training flag back."""
+        if self._flag is not None and flag.read(self._module) != self._flag:
+            flag.write(self._module, self._flag)
+
+    def make_ordinary(self) -> None:
+        """Replace inference tensors that a kept run left behind by ordinary copies. Call outside inference mode."""
+        for table in (self._module._buffers, vars(self._module)):
+            for key, value in list(table.items()):
+                if isinstance(value, torch.Tensor) and value.is_inference() and value is not self._values.get(key):
+                    table[key] = value.clone()
+
+
+def _same_bindings(now: dict[str, Any], then: dict[str, Any]) -> bool:
+    """Whether the same names are bound to the same objects, in the same order."""
+    return len(now) == len(then) and all(map(operator.is_, now.values(), then.values())) and list(now) == list(then)
+
+
+_OF_MODULES = frozenset(vars(nn.Module()))
+
+
+def _within(name: str, container: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """The containers in a container, with how to reach them."""
+    if isinstance(container, set) or not depth:
+        return
+    for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+        if type(item) in _CONTAINERS:
+            yield f"{name}[{key!r}]", item
+            yield from _within(f"{name}[{key!r}]", item, depth - 1)
+
+
+def _refill(value: Any, saved: Any) -> None:
+    value.clear()
+    if saved is not None:
+        value.extend(saved) if isinstance(value, (list, deque)) else value.update(saved)
+
+
+def _same_items(value: Any, saved: Any) -> bool:
+    if len(value) != len(saved):
+        return False
+    if isinstance(value, dict):
+        return all(a is b and value[a] is saved[b] for a, b in zip(value, saved, strict=True))
+    if isinstance(value, (list, deque)):
+        return all(a is b for a, b in zip(value, saved, strict=True))
+    return bool(value == saved)
+
+
+def _same_values(now: Any, then: Any) -> bool:
+    """Whether two tensors hold the same bits in the same form, so that only the name was bound anew."""
+    pair = (now, then)
+    if not all(type(value) is torch.Tensor and value.layout is torch.strided for value in pair):
+        return False
+    if (now.dtype, now.shape, now.device) != (then.dtype, then.shape, then.device) or now.is_meta:
+        return False
+    left, right = (value.detach().contiguous() for value in pair)
+    return same_bytes(*(bytes_of(value, region_of(value)) for value in (left, right)))
+
+
+def _gap(now: Any, then: Any) -> float | None:
+    """How far a replaced tensor lies from the one it replaced; None for new and removed ones."""
+    both = isinstance(now, torch.Tensor) and isinstance(then, torch.Tensor)
+    return distance(now, then) if both and now.layout is torch.strided and then.layout is torch.strided else None
