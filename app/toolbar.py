@@ -40,6 +40,7 @@ class Toolbar(QWidget):
         self.setProperty("ground", "chrome")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.model_button = ModelButton()
+        self.model_button.set_model("Modelight")
         self.mode = mode_control()
         self.presets = Button(self.tr("Presets"), chevron=True)
         self.presets.setObjectName("presets-button")

@@ -239,6 +239,11 @@ PHRASES: dict[str, str] = {
         "phrases",
         "torch.compile's wrapper: its flag is that of _orig_mod, the model itself, which is what is observed.",
     ),
+    "parallel-unwrapped": QT_TRANSLATE_NOOP(
+        "phrases",
+        "The model is wrapped in {type}. Shown and run is the model inside: in your code its paths begin with "
+        "“module.”.",
+    ),
     "compiled-unwrapped": QT_TRANSLATE_NOOP(
         "phrases",
         "The model is compiled (torch.compile). Shown and run is the model inside, uncompiled: the same weights and "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtWidgets import QApplication
 
 from modelight.shot import Offscreen
@@ -56,6 +57,17 @@ def test_the_cure(incident: Offscreen, after: After) -> None:
     after(incident, lambda: incident.session.set_mode("", False))
     look(incident, "output", "cure-output")
     after(incident, incident.session.undo.undo)
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=lambda tokens: tokens.name)
+def test_the_comparison(qapp: QApplication, incident: Offscreen, tokens: theme.Tokens) -> None:
+    assert incident.show_page("compare")
+    seen = incident.window.pages.seen
+    assert seen.compared is not None
+    # Times differ from run to run; all else is the same for the same seed.
+    seen.compared = replace(seen.compared, cells=[replace(cell, milliseconds=1.0) for cell in seen.compared.cells])
+    dress(qapp, incident, tokens)
+    look(incident, "compare", f"incident-compare-{tokens.name}")
 
 
 def test_the_welcome_page(stage: Offscreen) -> None:

@@ -19,6 +19,7 @@ from pytestqt.qtbot import QtBot
 from modelight.protocol import Example, Noise
 from modelight.setup import Setup
 from modelight.shot import Offscreen
+from modelight.widgets.compare_page import ComparePage
 from tests.gui.conftest import PATIENCE
 
 After = Callable[[Offscreen, Callable[[], Any]], None]
@@ -187,6 +188,22 @@ def drop(stage: Offscreen, path: Path) -> None:
     data.setUrls([QUrl.fromLocalFile(str(path))])
     event = QDropEvent(QPointF(700, 400), Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
     stage.window.dropEvent(event)
+
+
+def test_a_click_on_a_cell_of_the_comparison_goes_to_its_state(incident: Offscreen, after: After, qtbot: QtBot) -> None:
+    assert incident.show_page("compare")
+    page = incident.window.pages.stack.currentWidget()
+    assert isinstance(page, ComparePage)
+    qtbot.waitUntil(lambda: page.data() is not None, timeout=PATIENCE)
+    data = page.data()
+    assert data is not None and [cell.now for cell in data.cells] == [False, True, False, False, False, False]
+    after(incident, lambda: QTest.mouseClick(page.matrix.cells[5], LEFT))
+    assert not any(flags(incident).values())
+    assert incident.session.setup is not None and incident.session.setup.grad_mode == "inference_mode"
+    qtbot.waitUntil(lambda: [cell.now for cell in page.data().cells] == [False] * 5 + [True], timeout=PATIENCE)  # type: ignore[union-attr]
+    after(incident, lambda: QTest.mouseClick(page.matrix.cells[1], LEFT))
+    assert all(flags(incident).values())
+    incident.window.show_page("output")
 
 
 def test_files_dropped_on_the_window_become_input(incident: Offscreen, after: After, tmp_path: Path) -> None:

@@ -83,6 +83,9 @@ def open_model(
     return _with_example(model, progress, should_stop)
 
 
+PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
 def _construct(
     command: Open, progress: ReportProgress, should_stop: ShouldStop
 ) -> tuple[nn.Module, Resolved | None, str]:
@@ -105,10 +108,21 @@ def _construct(
 
 
 def _unwrapped(built: nn.Module) -> tuple[nn.Module, tuple[Clause, ...]]:
-    """The model inside ``torch.compile``'s wrapper, which has the same weights and flags: compiled, it would be
-    compiled anew at every flip, and nothing inside it heard. Paths are the same too: the wrapper hands them on."""
-    inner = getattr(built, "_orig_mod", None) if structure.is_compiled(built) else None
-    return (inner, (Clause("compiled-unwrapped"),)) if isinstance(inner, nn.Module) else (built, ())
+    """The model inside its wrappers, which has the same weights and flags.
+
+    Compiled, a model would be compiled anew at every flip, and nothing inside it heard; paths are the same, since that
+    wrapper hands them on. DataParallel only spreads the batch over devices; in the person's own code paths begin with
+    ``module.``, which the note says.
+    """
+    notes: list[Clause] = []
+    while True:
+        if structure.is_compiled(built) and isinstance(inner := getattr(built, "_orig_mod", None), nn.Module):
+            notes.append(Clause("compiled-unwrapped"))
+        elif isinstance(built, PARALLEL) and isinstance(inner := built.module, nn.Module):
+            notes.append(Clause("parallel-unwrapped", {"type": type(built).__name__}))
+        else:
+            return built, tuple(notes)
+        built = inner
 
 
 def _filled(

@@ -393,5 +393,11 @@ class Server:
         return p.Changed(id=command.id, states=rows.changed(states))
 
     def _python(self, command: p.AskPython) -> p.Event:
-        _, rows = self._opened()
-        return p.Python(id=command.id, text=as_python.text(rows, command.grad_mode))
+        model, rows = self._opened()
+        text = as_python.text(rows, command.grad_mode)
+        inside = "".join(
+            f"model = model.module  # what {note.values['type']} wraps\n"
+            for note in model.notes
+            if note.id == "parallel-unwrapped"
+        )
+        return p.Python(id=command.id, text=inside + text)

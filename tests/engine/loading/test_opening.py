@@ -249,6 +249,8 @@ class Lit(nn.Module):
     spec = "wrapped_nets.py:parallel"
     model = open_model(Open(id=1, spec=spec, checkpoint="plain.pt", directory=str(tmp_path)))
     assert model.report is not None and (model.report.loaded, model.report.missing) == (2, [])
-    assert torch.equal(model.module.get_parameter("module.0.weight"), net.get_parameter("0.weight"))
+    assert torch.equal(model.module.get_parameter("0.weight"), net.get_parameter("0.weight"))
+    assert [type(module) for module in model.module.modules()] == [nn.Sequential, nn.Linear, nn.Dropout]
+    assert model.notes == (Clause("parallel-unwrapped", {"type": "DataParallel"}),)
     lit = open_model(Open(id=1, spec="wrapped_nets.py:Lit", directory=str(tmp_path)))
     assert lit.example is not None and lit.example[1].samples == 3
