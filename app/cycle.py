@@ -366,10 +366,10 @@ class Cycle(QObject):
                 self._advance()
                 return True
             self.live = False
-            self._steps = []
-            self._set_current(0)
+            # A model that cannot run is when findings are wanted most: they may know which mode is to blame.
+            self._steps = [self._ask_findings] if failure.kind == "run" and isinstance(command, p.Run) else []
+            self._advance()
             self._session.settings_changed.emit()
-            self.settled.emit()
             return False
 
         return fail

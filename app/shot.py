@@ -14,8 +14,6 @@ from modelight.protocol import Example, Noise
 from modelight.setup import Setup
 
 if TYPE_CHECKING:
-    from PySide6.QtCore import SignalInstance
-
     from modelight.session import Session
     from modelight.window import Window
 
@@ -180,17 +178,19 @@ class Offscreen:
         """Do something and wait until all that follows from it is computed, or has failed."""
         from PySide6.QtCore import QEventLoop, QTimer
 
-        loop = QEventLoop()
+        loop, cycle = QEventLoop(), self.session.cycle
         failed: list[object] = []
-        fail = failed.append
-        signals: list[SignalInstance] = [self.session.cycle.settled, self.session.problem]
+
+        def fail(problem: object) -> None:
+            failed.append(problem)
+            if not cycle.busy:  # else findings are still looked for
+                loop.quit()
+
         self.session.problem.connect(fail)
-        for each in signals:
-            each.connect(loop.quit)
+        cycle.settled.connect(loop.quit)
         QTimer.singleShot(PATIENCE_MS, loop, loop.quit)
         action()
         loop.exec()
         self.session.problem.disconnect(fail)
-        for each in signals:
-            each.disconnect(loop.quit)
+        cycle.settled.disconnect(loop.quit)
         return not failed

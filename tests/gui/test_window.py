@@ -178,6 +178,28 @@ def test_a_failing_model_is_a_sentence_with_the_traceback_one_click_away(stage: 
     assert "troublemaker.py" in banner._details.toPlainText()
 
 
+NORM = """
+import torch
+class Net(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Linear(6, 16), torch.nn.BatchNorm1d(16), torch.nn.Linear(16, 3))
+"""
+
+
+def test_a_run_that_the_mode_forbids_has_a_finding_whose_remedy_cures_it(
+    stage: Offscreen, after: After, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(NORM)
+    assert not stage.open(Setup(f"{tmp_path / 'net.py'}:Net"))
+    assert "more than 1 value per channel" in stage.window.messages.trouble.text()
+    card = stage.window.findings.cards()[0]
+    assert card.row.doc == "ML170" and card.row.module == "1"
+    after(stage, lambda: press(card, "remedy-set-eval"))
+    assert stage.window.messages.trouble.text() == ""
+    assert stage.window.findings.cards()[0].row.severity == "solved"
+    assert stage.window.pages.seen.history.newest is not None
+
+
 def test_a_wrong_spec_is_a_sentence(stage: Offscreen) -> None:
     assert not stage.open(Setup("modelight.sample_models.digits_cnn:bild"))
     assert "build" in stage.window.messages.trouble.text()
