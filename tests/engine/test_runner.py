@@ -205,10 +205,14 @@ def test_a_run_leaves_no_memory_behind_not_even_for_the_collector(mode: protocol
     try:
         for _ in range(4):
             run(model, value, grad_mode=mode)
-        before = pages()
-        for _ in range(8):
-            run(model, value, grad_mode=mode)
-        assert (pages() - before) * 4096 < 3 * value.shape[0] * 250_000 * 4
+        grown = []
+        for _ in range(3):
+            before = pages()
+            for _ in range(8):
+                run(model, value, grad_mode=mode)
+            grown.append((pages() - before) * 4096)
+        # What leaks does so in every round; the allocator of a process with a past grows now and then by itself.
+        assert min(grown) < 3 * value.shape[0] * 250_000 * 4
     finally:
         gc.enable()
 
