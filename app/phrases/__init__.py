@@ -21,6 +21,8 @@ from modelight.widgets import numbers
 
 CONTEXT = "phrases"
 _MISSING = "–"
+_PATHS = {"module", "modules", "first", "path", "paths", "furthest"}
+"""Values that hold paths of modules, of which the root's is empty."""
 
 _translate: Callable[[str], str] = lambda text: text  # noqa: E731 - replaced by the window
 
@@ -53,8 +55,14 @@ class _Formatter(string.Formatter):
 
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         # A sentence with a gap tells more than no sentence: a figure that is not there shows as a dash.
-        return kwargs.get(str(key), _MISSING)
+        value = kwargs.get(str(key), _MISSING)
+        if key not in _PATHS:
+            return value
+        root = _translate(_ROOT)
+        return [one or root for one in value] if isinstance(value, list) else root if value == "" else value
 
+
+_ROOT = QT_TRANSLATE_NOOP("phrases", "the model itself")
 
 _formatter = _Formatter()
 

@@ -86,15 +86,15 @@ PHRASES: dict[str, str] = {
         "phrases", "{count:count} {count:value|values} of {tensor} {count:is|are} infinite."
     ),
     "ML115.zero-variance": QT_TRANSLATE_NOOP(
-        "phrases", "The running variance is 0 in {count:count} of {channels:count} channels."
+        "phrases", "The running variance is 0 in {count:count} of {channels:count} {channels:channel|channels}."
     ),
     "ML115.negative-variance": QT_TRANSLATE_NOOP(
-        "phrases", "The running variance is negative in {count:count} of {channels:count} channels."
+        "phrases", "The running variance is negative in {count:count} of {channels:count} {channels:channel|channels}."
     ),
     "ML115.used": QT_TRANSLATE_NOOP("phrases", "The layer normalises with them now."),
     "ML115.hidden": QT_TRANSLATE_NOOP("phrases", "Train hides it: in eval the layer will normalise with them."),
-    "ML116.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use the statistics of a new layer"),
-    "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses the statistics of a new layer"),
+    "ML116.title": QT_TRANSLATE_NOOP("phrases", "{layers:count} layers use statistics that no batch has reached"),
+    "ML116.title.one": QT_TRANSLATE_NOOP("phrases", "1 layer uses statistics that no batch has reached"),
     "ML116.body": QT_TRANSLATE_NOOP(
         "phrases",
         "{first} normalises with mean 0 and variance 1, as if no batch had ever reached it in train. "
@@ -122,11 +122,13 @@ PHRASES: dict[str, str] = {
     "ML120.title.many": QT_TRANSLATE_NOOP("phrases", "{modules:count} dropouts are on"),
     "ML120.one": QT_TRANSLATE_NOOP(
         "phrases",
-        "{first} drops **{observed:percent}** of {total:count} values in {runs:count} runs; nominal is {p:percent}.",
+        "{first} drops **{observed:percent}** of {total:count} values in {runs:count} {runs:run|runs}; nominal is "
+        "{p:percent}.",
     ),
     "ML120.many": QT_TRANSLATE_NOOP(
         "phrases",
-        "They drop **{observed:percent}** of {total:count} values in {runs:count} runs; the first is {first}.",
+        "They drop **{observed:percent}** of {total:count} values in {runs:count} {runs:run|runs}; the first is "
+        "{first}.",
     ),
     "ML120.one.unseen": QT_TRANSLATE_NOOP(
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
@@ -243,12 +245,13 @@ PHRASES: dict[str, str] = {
     "ML150.title": QT_TRANSLATE_NOOP("phrases", "Batch-mates change the answer"),
     "ML150.probability": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives class {column} at **{alone:.2f}**; among {mates:count} others, at "
+        "The first input alone gives class {column} at **{alone:.2f}**; among {mates:count} {mates:other|others}, at "
         "**{company:.2f}**.",
     ),
     "ML150.value": QT_TRANSLATE_NOOP(
         "phrases",
-        "The first input alone gives **{alone:figure}**; among {mates:count} others, **{company:figure}** "
+        "The first input alone gives **{alone:figure}**; among {mates:count} {mates:other|others}, "
+        "**{company:figure}** "
         "(value {column} of the output).",
     ),
     "ML150.where": QT_TRANSLATE_NOOP("phrases", "It is {module} that first mixes them."),
@@ -259,8 +262,9 @@ PHRASES: dict[str, str] = {
     "ML160.title.held": QT_TRANSLATE_NOOP("phrases", "Weights are inference tensors"),
     "ML160.held": QT_TRANSLATE_NOOP(
         "phrases",
-        "{tensors:count} parameters and buffers were made under inference_mode ({names}): they cannot be trained, and "
-        "not be written to outside it. Build or load the model outside inference_mode.",
+        "{tensors:count} {tensors:parameter or buffer was|parameters and buffers were} made under inference_mode "
+        "({names}): {tensors:it|they} cannot be trained, and not be written to outside it. Build or load the model "
+        "outside inference_mode.",
     ),
     "ML160.raised": QT_TRANSLATE_NOOP("phrases", "With gradients on, the forward itself raises."),
     "ML170.title": QT_TRANSLATE_NOOP("phrases", "One value per channel is not enough in train"),
@@ -282,7 +286,7 @@ PHRASES: dict[str, str] = {
         "({mismatched_names}).",
     ),
     "ML180.so": QT_TRANSLATE_NOOP(
-        "phrases", "What was not loaded is as the model was built. Loaded: {loaded:count} tensors."
+        "phrases", "What was not loaded is as the model was built. Loaded: {loaded:count} {loaded:tensor|tensors}."
     ),
     # --- cures that were tried
     "remedy.verified": QT_TRANSLATE_NOOP("phrases", "Tried: with this, the finding is gone."),

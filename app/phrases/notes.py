@@ -7,7 +7,9 @@ from modelight.phrases import QT_TRANSLATE_NOOP
 PHRASES: dict[str, str] = {
     # --- observing a run
     "running": QT_TRANSLATE_NOOP("phrases", "Running, repeat {repeat:count} of {repeats:count}"),
-    "ledger-cut": QT_TRANSLATE_NOOP("phrases", "The {shown:count} largest of {count:count} changes are listed."),
+    "ledger-cut": QT_TRANSLATE_NOOP(
+        "phrases", "The {shown:count} largest of {count:count} changes {shown:is|are} listed."
+    ),
     "write-seen-too-late": QT_TRANSLATE_NOOP(
         "phrases",
         "It was written in a way that nothing announces, and is too large to be copied before every run: "
@@ -15,12 +17,15 @@ PHRASES: dict[str, str] = {
     ),
     "lazy-materialised": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of lazy layers were made by one forward before the run: this is the baseline now.",
+        "{count:count} {count:tensor|tensors} of lazy layers {count:was|were} made by one forward before the run: "
+        "this is "
+        "the baseline now.",
     ),
     "slow-path": QT_TRANSLATE_NOOP(
         "phrases",
-        "Fused layers kept {modules:count} modules silent. These were seen in a second run without "
-        "fusion, whose output lies at most {distance:figure} from this one.",
+        "Fused layers kept {modules:count} {modules:module|modules} silent. {modules:It was|These were} seen in a "
+        "second "
+        "run without fusion, whose output lies at most {distance:figure} from this one.",
     ),
     "input-overwritten": QT_TRANSLATE_NOOP(
         "phrases", "The model writes into its input. The input was put back after each forward."
@@ -51,7 +56,9 @@ PHRASES: dict[str, str] = {
     "gradients-watching": QT_TRANSLATE_NOOP("phrases", "Watching a forward with gradients on"),
     "gradients-backward": QT_TRANSLATE_NOOP("phrases", "Running forward and backward"),
     "gradients-timing": QT_TRANSLATE_NOOP("phrases", "Timing runs with and without gradients"),
-    "scalar-cross-entropy": QT_TRANSLATE_NOOP("phrases", "mean cross-entropy of {samples:count} labels"),
+    "scalar-cross-entropy": QT_TRANSLATE_NOOP(
+        "phrases", "mean cross-entropy of {samples:count} {samples:label|labels}"
+    ),
     "scalar-signs": QT_TRANSLATE_NOOP("phrases", "sum of all outputs, each with a random sign"),
     "nothing-trainable": QT_TRANSLATE_NOOP(
         "phrases", "No parameter has requires_grad, so there is nothing to compute gradients for."
@@ -73,7 +80,8 @@ PHRASES: dict[str, str] = {
         "Choose a larger batch.",
     ),
     "estimate-uneven": QT_TRANSLATE_NOOP(
-        "phrases", "The last batch holds {last:count} samples instead of {batch:count} and counts as much."
+        "phrases",
+        "The last batch holds {last:count} {last:sample|samples} instead of {batch:count} and counts as much.",
     ),
     "estimate-outdated": QT_TRANSLATE_NOOP(
         "phrases", "These statistics are no longer those of the open model: estimate them again."
@@ -110,8 +118,8 @@ PHRASES: dict[str, str] = {
     ),
     "company-draws": QT_TRANSLATE_NOOP(
         "phrases",
-        "From module {module} on nothing can be said of the layers: it draws at random whatever its flag, and other "
-        "company, other draws.",
+        "From {module} on nothing can be said of the layers: it draws at random whatever its flag, and other "
+        "company means other draws.",
     ),
     "company-calls-differ": QT_TRANSLATE_NOOP(
         "phrases", "In company the model calls other modules: the layers are compared up to there."
@@ -119,7 +127,7 @@ PHRASES: dict[str, str] = {
     "repeating-same": QT_TRANSLATE_NOOP("phrases", "Running again with the same seed"),
     "repeating-other": QT_TRANSLATE_NOOP("phrases", "Running again with other seeds"),
     "reseeding": QT_TRANSLATE_NOOP("phrases", "Seeding only {name} otherwise"),
-    "mc-passes": QT_TRANSLATE_NOOP("phrases", "Running {passes:count} passes with every dropout on"),
+    "mc-passes": QT_TRANSLATE_NOOP("phrases", "Running {passes:count} {passes:pass|passes} with every dropout on"),
     "dropout-alone": QT_TRANSLATE_NOOP("phrases", "Only {module} on"),
     # --- opening and loading
     "importing": QT_TRANSLATE_NOOP("phrases", "Importing {what}"),
@@ -139,39 +147,48 @@ PHRASES: dict[str, str] = {
     ),
     "statistics-missing": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} running statistics are not in the checkpoint (first: {first}): these layers keep the ones they "
-        "were built with, so their answers in eval mean nothing yet.",
+        "{count:count} running {count:statistic is|statistics are} not in the checkpoint (first: {first}): these "
+        "layers "
+        "keep the ones they were built with, so their answers in eval mean nothing yet.",
     ),
     "counters-missing": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} batch counters (num_batches_tracked) are not in the checkpoint, as in files of old torch. "
+        "{count:count} batch {count:counter|counters} (num_batches_tracked) {count:is|are} not in the checkpoint, "
+        "as in "
+        "files of old torch. "
         "Running statistics are there, so eval is not affected.",
     ),
     "weights-tied": QT_TRANSLATE_NOOP(
-        "phrases", "{count:count} tensors share the weights of others and are saved under their names: {names}."
+        "phrases",
+        "{count:count} {count:tensor shares|tensors share} the weights of others and {count:is|are} saved under their "
+        "names: {names}.",
     ),
     "prefix-added": QT_TRANSLATE_NOOP(
         "phrases", "The checkpoint holds a part of the model: its keys were put under {prefix}"
     ),
     "alignment-proposed": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of other names may be the model's: {theirs} → {ours} … ({shape:count} by shape, "
+        "{count:count} {count:tensor of another name|tensors of other names} may be the model's: {theirs} → {ours} "
+        "… ({shape:count} by shape, "
         "{name:count} by name, {order:count} by order alone). They are loaded so only if you ask for it.",
     ),
     "aligned-beyond-names": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of other names were loaded as aligned: {theirs} → {ours} … ({shape:count} by shape, "
+        "{count:count} {count:tensor of another name was|tensors of other names were} loaded as aligned: {theirs} → "
+        "{ours} … ({shape:count} by shape, "
         "{name:count} by name, {order:count} by order alone).",
     ),
     "checkpoint-other-names": QT_TRANSLATE_NOOP(
         "phrases",
-        "No name in {file} is one of {model}'s. By their shapes {count:count} tensors may be among the model's "
+        "No name in {file} is one of {model}'s. By their shapes {count:count} {count:tensor|tensors} may be among "
+        "the model's "
         "{of:count}: {theirs} → {ours} … ({shape:count} by shape, {name:count} by name, {order:count} by order alone). "
         "Load them so if it is the same network.",
     ),
     "loaded-in-part": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} tensors of another shape were loaded in part ({first} …): {elements:count} of their {of:count} "
+        "{count:count} {count:tensor|tensors} of another shape {count:was|were} loaded in part ({first} …): "
+        "{elements:count} of their {of:count} "
         "values are the checkpoint's, the others those that the model was built with.",
     ),
     "arguments-known": QT_TRANSLATE_NOOP("phrases", "{error} {file} says {taken} (under {key}): open {spec}"),
@@ -197,7 +214,7 @@ PHRASES: dict[str, str] = {
     ),
     "checkpoint-says": QT_TRANSLATE_NOOP("phrases", "Beside the weights the file says: {facts}."),
     "dtype-converted": QT_TRANSLATE_NOOP(
-        "phrases", "{count:count} tensors were converted from {source} to the model's {target}."
+        "phrases", "{count:count} {count:tensor was|tensors were} converted from {source} to the model's {target}."
     ),
     # --- inputs
     "example-failed": QT_TRANSLATE_NOOP("phrases", "The model’s own example cannot be used: {error}"),
@@ -224,8 +241,8 @@ PHRASES: dict[str, str] = {
     ),
     "unregistered": QT_TRANSLATE_NOOP(
         "phrases",
-        "{attribute} holds {count:count} modules in plain Python, not registered: train(), eval() and state_dict() "
-        "never reach them ({at}). Use nn.ModuleList or nn.ModuleDict.",
+        "{attribute} holds {count:count} {count:module|modules} in plain Python, not registered: train(), eval() and "
+        "state_dict() never reach {count:it|them} ({at}). Use nn.ModuleList or nn.ModuleDict.",
     ),
     "training-property": QT_TRANSLATE_NOOP(
         "phrases", "This class defines training as a property: who reads it cannot be heard."
@@ -282,10 +299,12 @@ PHRASES: dict[str, str] = {
     ),
     # --- what is wrong with a module's tensors
     "has-nan": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} NaN"),
-    "has-infinite": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} infinite values"),
-    "zero-variance": QT_TRANSLATE_NOOP("phrases", "running variance 0 in {count:count} of {channels:count} channels"),
+    "has-infinite": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} infinite {count:value|values}"),
+    "zero-variance": QT_TRANSLATE_NOOP(
+        "phrases", "running variance 0 in {count:count} of {channels:count} {channels:channel|channels}"
+    ),
     "negative-variance": QT_TRANSLATE_NOOP(
-        "phrases", "negative running variance in {count:count} of {channels:count} channels"
+        "phrases", "negative running variance in {count:count} of {channels:count} {channels:channel|channels}"
     ),
     "untouched-statistics": QT_TRANSLATE_NOOP("phrases", "statistics never updated: mean 0, variance 1"),
     "needs-more-than-one-value": QT_TRANSLATE_NOOP(

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from modelight.phrases import fill, findings
-from modelight.protocol import Finding
+from modelight.phrases import fill, findings, phrase
+from modelight.protocol import Clause, Finding, Value
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "1 value is NaN"), (2, "2 values are NaN"), (0, "0 values are NaN")])
@@ -37,3 +37,26 @@ def test_marks_come_in_pairs_and_titles_have_none(id_: str) -> None:
         assert "**" not in text
     for spec in re.findall(r"\{\w+:([^}]*\|[^}]*)\}", text):
         assert spec.count("|") == 1
+
+
+def test_the_root_has_a_name_in_sentences_too() -> None:
+    """Its path is the empty string, which would leave a gap."""
+    assert phrase(Clause("dropout-alone", {"module": ""})) == "Only the model itself on"
+    text = phrase(Clause("shared", {"count": 2, "paths": ["", "inner"]}))
+    assert text == "The same module in 2 places, also at the model itself, inner."
+    said = phrase(Clause("ML120.many", {"observed": 0.3, "total": 10, "runs": 1, "first": ""}))
+    assert said.endswith("in 1 run; the first is the model itself.")
+
+
+@pytest.mark.parametrize(
+    ("id_", "values", "text"),
+    [
+        ("scalar-cross-entropy", {"samples": 1}, "mean cross-entropy of 1 label"),
+        ("scalar-cross-entropy", {"samples": 2}, "mean cross-entropy of 2 labels"),
+        ("zero-variance", {"count": 1, "channels": 1}, "running variance 0 in 1 of 1 channel"),
+        ("has-infinite", {"tensor": "weight", "count": 1}, "weight holds 1 infinite value"),
+        ("counters-missing", {"count": 1}, "1 batch counter (num_batches_tracked) is not in the checkpoint"),
+    ],
+)
+def test_one_of_a_thing_is_singular(id_: str, values: dict[str, Value], text: str) -> None:
+    assert phrase(Clause(id_, values)).startswith(text)
