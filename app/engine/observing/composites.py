@@ -35,8 +35,11 @@ def as_without_mode(func: OpOverload, call: Callable[[], Any]) -> Any:
 
     Inside a mode's handler the key ADInplaceOrView is excluded. Then views of parameters do not require grad,
     ``matmul`` chooses another way to multiply, and ``linear`` of a transposed input differs in its last bits.
+
+    ``chunk``, ``narrow`` and ``matmul(out=…)`` have a kernel of that key, which runs around this handler: without a
+    mode it keeps the parts from going through the key a second time, and refuses views made that way.
     """
-    exclude = _EXCLUDE
+    exclude = _EXCLUDE.add(_VIEWS) if _has_kernel(func, _VIEWS.name) else _EXCLUDE
     if torch._C._is_any_autocast_enabled():
         for device, key in _AUTOCAST.items():
             # An operator that autocast knows has been cast, and autocast is off within it; the others are open to it.
@@ -51,6 +54,7 @@ def _has_kernel(func: OpOverload, key: str) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)  # type: ignore[no-untyped-call]
 
 
+_VIEWS = torch._C.DispatchKey.ADInplaceOrView
 _AUTOCAST = {"cpu": torch._C.DispatchKey.AutocastCPU, "cuda": torch._C.DispatchKey.AutocastCUDA}
 with torch.inference_mode():
     # Read once at import, while no mode is active: within a handler they are others.
