@@ -14,6 +14,7 @@ from modelight.engine.errors import Cancelled, ReportProgress, ShouldStop, never
 from modelight.engine.inspect import kinds, marks, tree, values
 from modelight.engine.inspect.reading import Content, open_checkpoint
 from modelight.engine.inspect.wrapping import text_of, wrapping
+from modelight.engine.loading.torchfiles import Trust
 from modelight.protocol import (
     CheckpointFacts,
     CheckpointLayer,
@@ -35,7 +36,7 @@ def inspect(
     path: str | Path,
     *,
     key: str = "",
-    trust: bool = False,
+    trust: Trust = False,
     deep: bool = False,
     progress: ReportProgress = no_progress,
     should_stop: ShouldStop = never_stop,

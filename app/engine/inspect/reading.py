@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from modelight.engine.loading import distributed, formats, unwrap
-from modelight.engine.loading.torchfiles import refuse
+from modelight.engine.loading.torchfiles import Trust, refuse
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Content:
     known: Known
 
 
-def open_checkpoint(path: str | Path, *, key: str = "", trust: bool = False) -> Content:
+def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) -> Content:
     """Read headers and structure; values stay on the disk for safetensors and for zip files of torch.
 
     Args:

@@ -17,7 +17,7 @@ from modelight.engine.loading import alignment, blending, formats, matching, rep
 from modelight.engine.loading.facts import facts
 from modelight.engine.loading.matching import Alignment
 from modelight.engine.loading.paths import located
-from modelight.engine.loading.torchfiles import refuse
+from modelight.engine.loading.torchfiles import Trust, refuse
 from modelight.engine.modules import skeleton
 from modelight.protocol import Clause, LoadReport
 
@@ -45,7 +45,7 @@ class Checkpoint:
     versions: Any = None
 
 
-def read(path: str | Path, *, trust: bool = False, key: str = "") -> Checkpoint:
+def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint:
     """Read the state dict in a file: ``weights_only``, mapped from the disk where the format allows.
 
     Args:
@@ -83,7 +83,7 @@ def load_into(
     path: str | Path,
     *,
     progress: ReportProgress = no_progress,
-    trust: bool = False,
+    trust: Trust = False,
     key: str = "",
     align: bool = False,
     partial: bool = False,
@@ -111,7 +111,7 @@ def reload(
     path: str | Path,
     *,
     progress: ReportProgress = no_progress,
-    trust: bool = False,
+    trust: Trust = False,
     key: str = "",
     align: bool = False,
     partial: bool = False,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
+import tarfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 
-from modelight.engine.loading import distributed, torchfiles
-from modelight.engine.loading.torchfiles import first_line, refuse
+from modelight.engine.loading import distributed, scripts, torchfiles
+from modelight.engine.loading.torchfiles import Trust, first_line, refuse
 
 MAX_GROWTH = 20
 """A zip that unpacks to more than this many times its size …"""
 MAX_UNPACKED = 256 * 1024 * 1024
 """… and to more than this many bytes is refused."""
 MAX_INDEX = 64 * 1024 * 1024
+_ENCRYPTED = 1
 _WEIGHTS_IN_FOLDERS = (
     "*.safetensors.index.json",
     "*.bin.index.json",
@@ -58,14 +58,14 @@ class Raw:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def read_raw(path: Path, trust: bool = False) -> Raw:
+def read_raw(path: Path, trust: Trust = False) -> Raw:
     """Read a file of any known format; tensors lie on the CPU, mapped from the file where the format allows.
 
     Args:
-        trust: allow a full unpickle, which runs code of the file's author. Only ever set when a person agreed.
+        trust: allow what runs code of the file's author, a full unpickle say. Only ever set when a person agreed.
 
     Raises:
-        EngineError: kind ``checkpoint`` for a file that cannot be read, ``consent`` where only a full unpickle would.
+        EngineError: kind ``checkpoint`` for a file that cannot be read, ``consent`` where that would run its code.
     """
     if path.is_dir() and distributed.is_folder(path):
         return Raw(path, "torch distributed", distributed.read(path))
@@ -78,7 +78,7 @@ def read_raw(path: Path, trust: bool = False) -> Raw:
         return _zip(path, trust)
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < 2**40:
         return _safetensors(path)
-    if head[257:262] == b"ustar":
+    if head[257:262] == b"ustar" or (head[:1] == b"\x80" and tarfile.is_tarfile(path)):  # as torch tells it
         return Raw(path, "torch tar", torchfiles.load(path, trust, torchfiles.tar_globals))
     if head[:1] == b"\x80":
         return Raw(path, "torch legacy", torchfiles.load(path, trust, torchfiles.legacy_globals))
@@ -111,7 +111,7 @@ def _in_folder(folder: Path) -> Path:
     raise refuse(f"{folder} is a folder without a checkpoint in it: name the file.")
 
 
-def _zip(path: Path, trust: bool) -> Raw:
+def _zip(path: Path, trust: Trust) -> Raw:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -122,7 +122,7 @@ def _zip(path: Path, trust: bool) -> Raw:
     if unpacked > MAX_UNPACKED and unpacked > MAX_GROWTH * path.stat().st_size:
         raise refuse(f"{path.name} would unpack to {unpacked} bytes from {path.stat().st_size}: it is refused.")
     if "constants.pkl" in names:
-        return Raw(path, "TorchScript", _script(path))
+        return Raw(path, "TorchScript", scripts.load(path, trust))
     if any(name.endswith(("archive_format", "serialized_exported_program.json")) for name in names):
         raise refuse(
             f"{path.name} is a program of torch.export: its mode was baked in when it was exported, so there is "
@@ -130,16 +130,9 @@ def _zip(path: Path, trust: bool) -> Raw:
         )
     if "data.pkl" not in names:
         raise refuse(f"{path.name} is a zip archive, but not one that torch.save wrote.")
-    return Raw(path, "torch zip", torchfiles.load(path, trust, torchfiles.zip_globals, mmap=True))
-
-
-def _script(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit itself
-            return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise refuse(f"{path.name} is TorchScript, but torch cannot load it: {first_line(error)}") from error
+    # Zipped anew by a person or a tool, entries may be compressed: torch would map those bytes as if they were numbers.
+    stored = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & _ENCRYPTED for entry in entries)
+    return Raw(path, "torch zip", torchfiles.load(path, trust, torchfiles.zip_globals, mmap=stored))
 
 
 def _safetensors(path: Path) -> Raw:
@@ -151,7 +144,7 @@ def _safetensors(path: Path) -> Raw:
         raise refuse(f"{path.name} is broken or was cut short: {first_line(error)}") from error
 
 
-def _sharded(index: Path, trust: bool) -> Raw:
+def _sharded(index: Path, trust: Trust) -> Raw:
     """``*.index.json`` of Hugging Face: ``weight_map`` names the file in the same folder that holds each tensor."""
     names = sorted(set(_weight_map(index).values()))
     tensors: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from torch import nn
 from modelight.engine.errors import EngineError
 from modelight.engine.loading import formats, sources, torchfiles
 from modelight.engine.loading.paths import located
+from modelight.engine.loading.torchfiles import Trust
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th", ".tar", ".pkl", ".pickle", ".model", ".jit", ".ts", ".torchscript")
 _CONFIG = "config.json"
@@ -28,7 +29,7 @@ def find(text: str, directory: str) -> Path | None:
         return None
 
 
-def load(path: Path, directory: str = "", trust: bool = False) -> nn.Module:
+def load(path: Path, directory: str = "", trust: Trust = False) -> nn.Module:
     """The model in a file or folder, with the flags that it carries.
 
     Args:
