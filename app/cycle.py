@@ -69,6 +69,8 @@ class Cycle(QObject):
         self.was_live = False
         self.stale = False
         """The state has changed since the last run, and nobody has run it."""
+        self.failed = False
+        """The model could not be run in the present state."""
         self.looked = False
         """Findings were looked for in the present state."""
         self.run_ms: float | None = None
@@ -88,7 +90,7 @@ class Cycle(QObject):
 
     def changed(self) -> None:
         """The state is another: show it, if that is cheap."""
-        self.stale, self.looked = True, False
+        self.stale, self.looked, self.failed = True, False, False
         self.restarted.emit()
         if self._session.input is None:
             self.settled.emit()
@@ -343,7 +345,7 @@ class Cycle(QObject):
             if event.force is not None:
                 self.contrast.emit(event)
             else:
-                self.stale = False
+                self.stale = self.failed = False
                 self.frame.emit(event)
         elif isinstance(event, p.SameAnswerReady):
             self.same.emit(event.same)
@@ -367,7 +369,8 @@ class Cycle(QObject):
                 return True
             self.live = False
             # A model that cannot run is when findings are wanted most: they may know which mode is to blame.
-            self._steps = [self._ask_findings] if failure.kind == "run" and isinstance(command, p.Run) else []
+            self.failed = failure.kind == "run" and isinstance(command, p.Run)
+            self._steps = [self._ask_findings] if self.failed else []
             self._advance()
             self._session.settings_changed.emit()
             return False

@@ -27,6 +27,7 @@ class FindingsLink(QObject):
         session.cycle.restarted.connect(lambda: pane.set_busy(True))
         session.cycle.findings.connect(self._on_findings)
         session.cycle.settled.connect(lambda: pane.set_busy(False))
+        session.problem.connect(lambda problem: pane.set_busy(session.cycle.busy and not problem.fatal))
 
     def _clear(self) -> None:
         self._findings, self._tried = [], None
@@ -48,7 +49,9 @@ class FindingsLink(QObject):
             self._pane.set_empty_text(self.tr("This model is slow, so nobody has looked yet in this state."))
             return
         self._findings = findings
-        self._pane.set_empty_text("")
+        # Nothing can be called unremarkable that could not be run.
+        unseen = self.tr("The model does not run in this state, and no known reason was found.")
+        self._pane.set_empty_text(unseen if self._session.cycle.failed else "")
         rows = finding_rows(findings, model.rows)
         if self._tried is not None:
             finding, words, flags = self._tried

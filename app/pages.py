@@ -59,7 +59,7 @@ class Pages(QWidget):
         for name, title in titles.items():
             self.tabs.setTabData(self.tabs.addTab(title), name)
         self._empty = EmptyPage()
-        self._empty.pressed.connect(self._session.cycle.begin)
+        self._empty.pressed.connect(self._on_empty_pressed)
         self.stack.addWidget(self._empty)
         self.stack.addWidget(self.console)
         column = QVBoxLayout(self)
@@ -167,14 +167,25 @@ class Pages(QWidget):
     def _show_empty(self) -> None:
         if self._session.model is None:
             self._empty.set_text(self.tr("Open a model to see what it does."))
+        elif not self._session.alive:
+            self._empty.set_text(self.tr("The model process has ended."), self.tr("Restart"))
         elif self._session.cycle.busy:
             self._empty.set_text(self.tr("Running…"))
         elif self._session.input is None:
             self._empty.set_text(self.tr("Choose an input to run the model: the Input menu, or drop a file here."))
+        elif self._session.cycle.failed:
+            words = self.tr("In this state the run stops with an error. Another mode, input or batch size may run.")
+            self._empty.set_text(words, self.tr("Run again"))
         else:
             self._empty.set_text(self.tr("Run the model to see what it does in this state."), self.tr("Run"))
         if not self._session.cycle.busy or self.stack.currentWidget() is self._empty:
             self.stack.setCurrentWidget(self._empty)
+
+    def _on_empty_pressed(self) -> None:
+        if self._session.alive:
+            self._session.cycle.begin()
+        else:
+            self._session.restart()
 
     def _nothing(self, name: str) -> str:
         frame = self.seen.history.newest
