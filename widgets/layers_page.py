@@ -132,13 +132,15 @@ class LayersPage(QWidget):
     def verdict_text(self, data: LayersData) -> str:
         """What the comparison of the modes says."""
         if data.other_mode is None:
-            return self.tr("Run the other mode as well, and the first layer where the two part is marked.")
+            return self.tr("The other mode was not run here, so where the two part is not known.")
         first = next((one for one in data.rows if one.parts), None)
         if first is None:
             compared = sum(one.now is not None and one.other is not None for one in data.rows)
             text = self.tr("No module’s output differs between the modes, of %1 compared.")
             return text.replace("%1", numbers.count(compared))
-        return self.tr("Train and eval first part at %1.").replace("%1", first.path or first.name)
+        return self.tr("In the order of the tree, train and eval first part at %1.").replace(
+            "%1", first.path or first.name
+        )
 
     def select(self, path: str) -> None:
         """Select the row of a module and bring it into view, without emitting."""
