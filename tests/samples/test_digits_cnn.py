@@ -82,7 +82,7 @@ def test_eval_is_right_for_held_out_digits(model: nn.Module) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_reproduces_checkpoint_and_inputs(tmp_path: Path) -> None:
+def test_the_script_reproduces_inputs_and_incident(tmp_path: Path, digits: torch.Tensor, noise: torch.Tensor) -> None:
     pytest.importorskip("sklearn")
     command = [sys.executable, "-m", "modelight.sample_models.train_digits_cnn", str(tmp_path)]
     report = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
@@ -90,8 +90,15 @@ def test_the_script_reproduces_checkpoint_and_inputs(tmp_path: Path) -> None:
     assert digits_cnn.CHECKPOINT is not None
     kept = torch.load(digits_cnn.CHECKPOINT, weights_only=True)
     again = torch.load(tmp_path / digits_cnn.CHECKPOINT.name, weights_only=True)
-    assert kept.keys() == again.keys()
     with np.load(digits_cnn.INPUTS) as old, np.load(tmp_path / digits_cnn.INPUTS.name) as new:
-        if str(old["made_with"]) == str(new["made_with"]):
-            assert all(torch.equal(kept[name], again[name]) for name in kept)
-            assert all(np.array_equal(old[name], new[name]) for name in old.files)
+        assert all(np.array_equal(old[name], new[name]) for name in old.files if name != "made_with")
+    # The weights are the same bits only on processors of one maker: MKL sums in another order on others. The incident
+    # is the same on all of them.
+    assert {name: value.shape for name, value in kept.items()} == {name: value.shape for name, value in again.items()}
+    trained = digits_cnn.build()
+    trained.load_state_dict(again)
+    single = even(trained.train(), torch.cat([digits, noise]))
+    assert 0.5 < single.mean() < 0.6
+    assert single.mean(0).max() - single.mean(0).min() < 0.03
+    alone = even(trained.eval(), digits, runs=1)[0]
+    assert [int(value < 0.5) for value in alone] == digits_cnn.example_labels()
