@@ -1,9 +1,9 @@
 """Trains ``digits_cnn`` and writes its checkpoint and inputs: ``python -m modelight.sample_models.train_digits_cnn``.
 
 One thread, fixed seeds, and kernels that do not depend on the processor's generation: the same torch version writes the
-same numbers again, bit for bit, on processors of the same maker; on another's (MKL sums in another order there) it writes
-the same inputs, other weights, and the same incident. Needs scikit-learn, which carries the digits (UCI "Optical Recognition of Handwritten
-Digits", E. Alpaydin and C. Kaynak, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0).
+same numbers again, bit for bit, on processors of the same maker. On another's, MKL sums in another order: it writes the
+same inputs, other weights, and the same incident. Needs scikit-learn, which carries the digits (UCI "Optical
+Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0).
 """
 
 from __future__ import annotations
