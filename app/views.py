@@ -124,11 +124,12 @@ class StatisticsView:
     def refresh(self) -> bool:
         from modelight.present.statistics import statistics_data
 
-        setup = self._session.setup
-        if setup is None:
+        setup, model = self._session.setup, self._session.model
+        if setup is None or model is None:
             return False
-        flags = flags_by_row(self._session)
-        data = statistics_data(self._seen.history, setup.selection or None, setup.keep_updates, flags)
+        flags, loaded = flags_by_row(self._session), model.report is not None
+        selected = setup.selection or None
+        data = statistics_data(self._seen.history, selected, setup.keep_updates, flags, loaded=loaded)
         if data is not None:
             self.widget.set_data(data)
         return data is not None

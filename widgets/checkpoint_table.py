@@ -44,14 +44,14 @@ class CheckpointTable(QWidget):
         """The names of the columns."""
         return self.tr("mean, median"), self.tr("variance, median"), self.tr("updates seen")
 
-    def set_data(self, detail: NormDetail) -> None:
-        """Show a layer."""
+    def set_data(self, detail: NormDetail, loaded: bool = True) -> None:
+        """Show a layer. ``loaded``: there is a checkpoint."""
         mean, variance, seen = detail.mean, detail.variance, detail.seen
         self._lines = (
             Line(
                 "text",
                 False,
-                self.tr("Checkpoint held"),
+                self.tr("Checkpoint held") if loaded else self.tr("Built with"),
                 _figures(mean.checkpoint, variance.checkpoint, seen.checkpoint),
             ),
             Line("eval_mark", True, self.tr("Buffers now"), _figures(mean.running, variance.running, seen.now)),
@@ -101,7 +101,7 @@ def _figures(mean: Floats | None, variance: Floats | None, seen: int | None) -> 
 
 def _median(values: Floats | None) -> str:
     if values is None or not np.isfinite(values).any():
-        return "–" if values is None else "NaN"
+        return "–" if values is None else "NaN" if np.isnan(values).any() else "∞"
     value = float(np.median(values[np.isfinite(values)]))
     if 0.001 <= abs(value) < 100:
         return f"{value:.3f}".replace("-", numbers.MINUS)

@@ -62,7 +62,7 @@ class NormCards(QWidget):
             return counted(card.bad, self.tr("%1 channel is broken"), self.tr("%1 channels are broken"))
         if card.largest is not None:
             return self.tr("largest drift %1 σ").replace("%1", sigma(card.largest))
-        return card.words or self.tr("keeps no running statistics")
+        return card.words or self.tr("Keeps no running statistics.")
 
     def frame_of(self, index: int) -> QRectF:
         """Where a card stands."""
@@ -190,4 +190,6 @@ def sigma(value: float | None) -> str:
     """A drift: two decimals where they say something."""
     if value is None:
         return "–"
-    return f"{value:.2f}" if 0.005 <= value < 100 or value == 0 else numbers.figure(value, 2)
+    if 0 < value < 0.005:
+        return "<0.01"  # where it is about rounding, its digits say nothing
+    return f"{value:.2f}" if value < 100 else numbers.figure(value, 2)

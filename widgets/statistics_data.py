@@ -88,3 +88,5 @@ class StatisticsData:
     keep_updates: bool
     moved: bool
     """Whether the buffers differ from the checkpoint, so that restoring it would do something."""
+    loaded: bool = True
+    """False: the model was opened without a checkpoint, and what stands for it is what the model was built with."""

@@ -98,11 +98,12 @@ class StatisticsPage(Page):
         self.card_scroll.show_selected()
         self.keep.setChecked(data.keep_updates)
         self.restore.setEnabled(data.moved)
+        self.restore.setText(self.tr("Restore checkpoint") if data.loaded else self.tr("Put back"))
         if detail is not None:
             self._fill_channels(detail)
             self._fill_drift(detail)
             self._fill_preview(detail)
-            self._fill_table(detail)
+            self._fill_table(detail, data.loaded)
 
     def retheme(self) -> None:
         """The theme changed: the same items in its colours."""
@@ -116,7 +117,7 @@ class StatisticsPage(Page):
         if detail.mean.running is not None:
             entries.append(Entry("fill", "eval_mark", self.tr("running, now")))
         if detail.mean.checkpoint is not None:
-            entries.append(Entry("outline", "text", self.tr("checkpoint")))
+            entries.append(Entry("outline", "text", self._baseline()))
         channels = counted(detail.channels, self.tr("%1 channel"), self.tr("%1 channels"))
         self.channel_heading.set_text(
             self.tr("One value per channel"),
@@ -126,11 +127,14 @@ class StatisticsPage(Page):
         )
         self.words.setText(self.explanation(detail))
         self.words.setVisible(bool(self.words.text()))
-        any_values = detail.mean.batch is not None or detail.mean.running is not None
-        self._channels.setVisible(any_values)
-        if any_values:
+        self._channels.setVisible(_plottable(detail))
+        if _plottable(detail):
             self.mean.set_data(detail.mean, (detail.path, detail.channels))
             self.variance.set_data(detail.variance, (detail.path, detail.channels))
+
+    def _baseline(self) -> str:
+        """What the buffers held before anything moved them."""
+        return self.tr("checkpoint") if self._data is None or self._data.loaded else self.tr("as built")
 
     def explanation(self, detail: NormDetail) -> str:
         """What the layer did in this run, where the plots do not say it."""
@@ -144,9 +148,16 @@ class StatisticsPage(Page):
             }
             parts.append(text.get(detail.uses, ""))
         if detail.forwards > 1:
-            text_forwards = self.tr("“This batch” is the mean over %1 forwards of %2 values per channel.")
-            text_forwards = text_forwards.replace("%1", numbers.count(detail.forwards))
-            parts.append(text_forwards.replace("%2", numbers.count(detail.batch_count)))
+            forwards = counted(
+                detail.batch_count,
+                self.tr("“This batch” is the mean over %2 forwards of 1 value per channel."),
+                self.tr("“This batch” is the mean over %2 forwards of %1 values per channel."),
+            )
+            parts.append(forwards.replace("%2", numbers.count(detail.forwards)))
+        if detail.mean.batch is not None and detail.batch_count == 1:
+            parts.append(self.tr("One value has no variance."))
+        if detail.mean.running is not None and not _plottable(detail):
+            parts.append(self.tr("None of the values is finite, so there is nothing to plot."))
         return " ".join(part for part in parts if part)
 
     def _fill_drift(self, detail: NormDetail) -> None:
@@ -156,7 +167,7 @@ class StatisticsPage(Page):
         if detail.drift is None or not there:
             return
         past = detail.checkpoint_drift
-        entries = [Entry("dash", "text", self.tr("checkpoint"))] if past is not None else []
+        entries = [Entry("dash", "text", self._baseline())] if past is not None else []
         self.drift_heading.set_text(self.tr("Drift"), self.tr("|batch − running| in σ"), entries)
         self.drift.set_data(detail.drift, past, (detail.path, detail.channels))
         note = self.tr("channel, sorted by drift")
@@ -170,9 +181,10 @@ class StatisticsPage(Page):
 
     def _fill_preview(self, detail: NormDetail) -> None:
         there = detail.preview_largest is not None and detail.preview_median is not None
-        for part in (self.preview_heading, self.preview, self.preview_note):
-            part.setVisible(there)
+        self.preview.setVisible(there)
+        self.preview_note.setVisible(there)
         if not there:
+            self.preview_heading.set_text(self.tr("Next updates"), self._no_preview(detail))
             return
         curves = [Entry("line", "attention", self.tr("largest")), Entry("line", "mask", self.tr("median"))]
         self.preview_heading.set_text(self.tr("Next updates"), self.tr("in σ"), curves)
@@ -184,16 +196,31 @@ class StatisticsPage(Page):
         passes = self.tr("further passes of this input") if detail.updates else self.tr("passes, were it in train")
         self.preview_note.setText(f"{passes}, {momentum}")
 
-    def _fill_table(self, detail: NormDetail) -> None:
-        self.table.set_data(detail)
+    def _no_preview(self, detail: NormDetail) -> str:
+        """Why nobody can say what further passes would do."""
+        if detail.momentum == 0:
+            return self.tr("momentum 0: no pass moves them")
+        if detail.batch_count == 1:
+            return self.tr("none: train needs more than one value per channel")
+        return self.tr("not known for this run")
+
+    def _fill_table(self, detail: NormDetail, loaded: bool) -> None:
+        self.table.set_data(detail, loaded)
         seen = detail.seen
         words = ""
         if detail.mean.checkpoint is None:
-            words = self.tr("no checkpoint holds this layer")
+            words = self.tr("no checkpoint holds this layer") if loaded else ""
         elif seen.now is not None and seen.checkpoint is not None and seen.now != seen.checkpoint:
             kept = seen.now - seen.checkpoint
             words = counted(kept, self.tr("%1 update was kept"), self.tr("%1 updates were kept"))
-        self.table_heading.set_text(self.tr("Against the checkpoint"), words)
+        title = self.tr("Against the checkpoint") if loaded else self.tr("Against the model as built")
+        self.table_heading.set_text(title, words)
+
+
+def _plottable(detail: NormDetail) -> bool:
+    """Whether any statistic of the layer is a finite number."""
+    parts = (detail.mean.batch, detail.mean.running, detail.variance.batch, detail.variance.running)
+    return any(part is not None and bool(np.isfinite(part).any()) for part in parts)
 
 
 def _pair(parent: QWidget) -> QGridLayout:

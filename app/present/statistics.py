@@ -15,11 +15,17 @@ from modelight.widgets.statistics_data import Floats, NormCard, NormDetail, Seen
 
 
 def statistics_data(
-    history: RunHistory, selected: str | None, keep_updates: bool, training: Mapping[int, bool | None] | None = None
+    history: RunHistory,
+    selected: str | None,
+    keep_updates: bool,
+    training: Mapping[int, bool | None] | None = None,
+    *,
+    loaded: bool = True,
 ) -> StatisticsData | None:
     """The page for the newest run; None before the first, or where the model has no such layer.
 
     ``selected`` is a module's path: the layer there or first below it is shown whole, else what drifts most.
+    ``loaded``: the model was opened with a checkpoint.
     """
     frame = history.newest
     if frame is None or not frame.norms:
@@ -32,6 +38,7 @@ def statistics_data(
         selected=_detail(frame.norms[index], cards[index]),
         keep_updates=keep_updates,
         moved=any(_moved(norm) for norm in frame.norms),
+        loaded=loaded,
     )
 
 
@@ -84,8 +91,9 @@ def _detail(norm: NormCapture, card: NormCard) -> NormDetail:
     means, variances = _floats(norm.batch_mean), _floats(norm.batch_var)
     mean = None if means is None else means.mean(axis=0)
     variance = None if variances is None else variances.mean(axis=0)
-    if variance is not None and norm.batch_count > 1:
-        variance = variance * (norm.batch_count / (norm.batch_count - 1))
+    if variance is not None:  # of a single value there is none
+        count = norm.batch_count
+        variance = variance * (count / (count - 1)) if count > 1 else None
     checkpoint_mean, checkpoint_var = _floats(norm.checkpoint_mean), _floats(norm.checkpoint_var)
     return NormDetail(
         path=norm.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec.structs import replace
 
 from modelight.present.history import RunHistory
 from modelight.present.statistics import statistics_data
@@ -87,3 +88,10 @@ def test_nothing_where_there_is_no_norm() -> None:
     assert statistics_data(history, None, False) is None
     history.add(frame([output(np.zeros((1, 2, 2)))]))
     assert statistics_data(history, None, False) is None
+
+
+def test_the_variance_of_one_value_is_not_shown_as_zero() -> None:
+    one = norm(1, "bn", [[0.4, 0.2]], [0.0, 0.0], [1.0, 1.0])
+    found = detail(shown(replace(one, batch_count=1)))
+    assert found.variance.batch is None
+    assert found.mean.batch is not None

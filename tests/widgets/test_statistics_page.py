@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
+from modelight.widgets.norm_cards import sigma
 from modelight.widgets.statistics_data import NormCard, NormDetail, Seen, StatisticsData, Three
 from modelight.widgets.statistics_page import StatisticsPage
 from modelight.widgets.statistics_plots import bin_edges, shown_channels, sorted_channels
@@ -78,7 +79,7 @@ def test_cards_say_the_largest_drift(page: StatisticsPage) -> None:
         "largest drift 0.78 σ",
     ]
     assert page.cards.words(NormCard("x", 4, "eval", None, "Not called in this run.")) == "Not called in this run."
-    assert page.cards.words(NormCard("x", 4, "eval", None)) == "keeps no running statistics"
+    assert page.cards.words(NormCard("x", 4, "eval", None)) == "Keeps no running statistics."
     assert page.cards.words(NormCard("x", 4, "eval", DRIFT, bad=1)) == "1 channel is broken"
 
 
@@ -189,3 +190,45 @@ def test_colours_in_both_themes(page: StatisticsPage, picture: Any, dressed: Dre
         assert picture(page.mean).count("eval_mark") > 10
         assert picture(page.preview).holds("attention")
         assert picture(page.cards).count("ink") > 100
+
+
+def test_one_value_per_channel_has_no_variance(page: StatisticsPage) -> None:
+    page.set_data(data(detail(forwards=4, batch_count=1, preview_largest=None, preview_median=None)))
+    assert "4 forwards of 1 value per channel" in page.words.text()
+    assert "One value has no variance." in page.words.text()
+    assert page.preview.isHidden()
+    assert not page.preview_heading.isHidden()
+    assert "more than one value per channel" in page.preview_heading.subtitle.text()
+
+
+def test_a_momentum_of_zero_says_why_there_is_no_preview(page: StatisticsPage) -> None:
+    page.set_data(data(detail(momentum=0.0, preview_largest=None, preview_median=None)))
+    assert page.preview_heading.subtitle.text() == "momentum 0: no pass moves them"
+
+
+def test_where_nothing_is_finite_no_axis_is_invented(page: StatisticsPage) -> None:
+    nan = Three(np.full(4, np.nan), np.full(4, np.nan), np.full(4, np.nan))
+    page.set_data(data(detail(mean=nan, variance=nan, drift=np.full(4, np.nan))))
+    assert not page.mean.isVisible()
+    assert "None of the values is finite" in page.words.text()
+    page.set_data(data())
+    assert page.mean.isVisible()
+
+
+def test_a_model_without_a_checkpoint_is_not_said_to_have_one(page: StatisticsPage) -> None:
+    page.set_data(data(loaded=False))
+    assert page.table.lines()[0].name == "Built with"
+    assert page.table_heading.title.text() == "Against the model as built"
+    assert [entry.text for entry in page.channel_heading.legend.entries()][-1] == "as built"
+    assert page.restore.text() == "Put back"
+
+
+def test_a_drift_that_is_rounding_has_no_digits() -> None:
+    written = [sigma(value) for value in (0.0, 1e-8, 0.005, 1.556, 39914.0)]
+    assert written == ["0.00", "<0.01", "0.01", "1.56", "39\u202f914"]
+        "0.00",
+        "<0.01",
+        "0.01",
+        "1.56",
+        "39\u202f914",
+    ]
