@@ -226,9 +226,3 @@ def test_a_model_without_a_checkpoint_is_not_said_to_have_one(page: StatisticsPa
 def test_a_drift_that_is_rounding_has_no_digits() -> None:
     written = [sigma(value) for value in (0.0, 1e-8, 0.005, 1.556, 39914.0)]
     assert written == ["0.00", "<0.01", "0.01", "1.56", "39\u202f914"]
-        "0.00",
-        "<0.01",
-        "0.01",
-        "1.56",
-        "39\u202f914",
-    ]
