@@ -444,3 +444,26 @@ def test_the_guard_lets_go_of_what_it_remembered() -> None:
 def test_the_ledger_is_not_there_before_the_end() -> None:
     with leave_no_trace(nn.Linear(1, 1)) as guard, pytest.raises(RuntimeError, match="over"):
         guard.ledger()
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["copied", "sampled"])
+def test_what_was_looked_at_can_still_be_resized(copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``Tensor.numpy()`` would mark a storage for good: "Trying to resize storage that is not resizable"."""
+    if not copied:
+        monkeypatch.setattr(guard_module, "COPIED_PARAMETERS", 0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    with leave_no_trace(model), torch.no_grad():
+        model(torch.randn(4, 3))
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data.resize_(tensor.numel() + 7)
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_a_storage_that_was_given_back_is_made_anew(size: int) -> None:
+    """As sharded training does with parameters between forwards."""
+    model = Calls(lambda m, x: (m.seen.untyped_storage().resize_(0), x)[1])
+    model.register_buffer("seen", torch.arange(float(size)))
+    with leave_no_trace(model) as guard, torch.no_grad():
+        model(torch.zeros(1))
+    assert model.seen.tolist() == list(range(size))
+    assert guard.ledger().buffers == 1

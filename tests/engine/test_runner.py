@@ -340,10 +340,10 @@ def test_the_first_observed_forward_imports_no_compiler() -> None:
 
 def test_where_the_compiler_is_imported_watching_stays_hidden_from_it() -> None:
     code = (
-        "import torch, torch._dynamo; from modelight.engine.observing.dispatch import Watch;"
+        "import torch, torch._dynamo; from modelight.engine.observing.dispatch import HiddenWatch;"
         "from modelight.engine.observing.observe import observe;"
         "observe(torch.nn.Linear(3, 3), torch.ones(2, 3));"
-        "raw = Watch.__torch_dispatch__.__wrapped__;"
+        "raw = HiddenWatch.__torch_dispatch__.__wrapped__;"
         "raise SystemExit(getattr(raw, '__dynamo_disable', raw) is raw)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
@@ -386,3 +386,21 @@ def test_what_runs_in_another_thread_is_unseen_and_not_called_idle() -> None:
     assert [one.unseen.id if one.unseen else "" for one in frame.modules] == ["", *["other-thread"] * 3]
     assert [one.unseen.id if one.unseen else "" for one in frame.norms] == ["other-thread"]
     assert frame.ledger.buffers == 3
+
+
+class Resizes(nn.Module):
+    """Works in place on what its layers put out, as old code with scratch buffers does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.drop = nn.Linear(6, 6), nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.drop(self.first(x))
+        return y.resize_(y.shape[0], 12).fill_(1)
+
+
+@pytest.mark.parametrize("size", [4, 4000])
+def test_a_model_may_resize_what_was_observed(size: int) -> None:
+    frame = run(Resizes(), torch.randn(size, 6))
+    assert frame.outputs[0].shape == (size, 12) and frame.dropouts[0].dropped

@@ -118,7 +118,7 @@ def call_model(model: nn.Module, batch: Batch) -> Any:
 
 def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop: ShouldStop) -> _Seen:
     calls: dict[int, _Call] = {}
-    listeners = Listeners(left=[lambda module, args, output, mark: _left(rows, calls, module, args, output)])
+    listeners = Listeners(left=[lambda row, module, args, output, known: _left(row, calls, module, args, output)])
     probes = Probes(rows, should_stop=should_stop, listeners=listeners)
     probes.capturing = False
 
@@ -145,8 +145,7 @@ def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop:
     return seen
 
 
-def _left(rows: Rows, calls: dict[int, _Call], module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-    row = rows.index_of(module)
+def _left(row: int, calls: dict[int, _Call], module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
     if row < 0:
         return
     # Hooks run around forward: a grad mode that forward itself enters is left by now, and this is the caller's.

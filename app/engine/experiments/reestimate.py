@@ -202,7 +202,10 @@ def shuffled(inputs: Inputs, seed: int, number: int) -> Inputs:
 def _look(work: _Work) -> _Looked:
     """All samples in eval, with the statistics as they are now, and what each norm layer's input had."""
     recorder = NormRecorder(work.rows)
-    listeners = Listeners(entered=[recorder.entered], left=[lambda module, args, output, mark: recorder.left(module)])
+    listeners = Listeners(
+        entered=[lambda row, module, args: recorder.entered(row, args)],
+        left=[lambda row, module, args, output, known: recorder.left(row)],
+    )
     probes = Probes(work.rows, should_stop=work.should_stop, listeners=listeners)
     probes.capturing = False
     parts, name, own = [], "", True

@@ -87,7 +87,7 @@ class _Recorder:
             return
         flat = tensor.detach().reshape(-1)
         step = -(-flat.numel() // VALUES)
-        self.heard[row] = flat[::step].to("cpu", torch.float64).numpy().copy()
+        self.heard[row] = flat[::step].to("cpu", torch.float64, copy=True).numpy()
         if row not in self.order:
             self.order.append(row)
 

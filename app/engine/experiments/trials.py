@@ -82,12 +82,11 @@ class Trials:
             module = probes.failed[1] if probes.failed is not None else None
             raise EngineError(f"{type(error).__name__}: {error}", kind="run", module=module) from error
 
-    def _listeners(self, heard: Heard | None) -> list[Callable[[nn.Module, tuple[Any, ...], Any, int], None]]:
+    def _listeners(self, heard: Heard | None) -> list[Callable[[int, nn.Module, tuple[Any, ...], Any, int], None]]:
         if heard is None:
             return []
 
-        def left(module: nn.Module, args: tuple[Any, ...], output: Any, mark: int) -> None:
-            row = self.rows.index_of(module)
+        def left(row: int, module: nn.Module, args: tuple[Any, ...], output: Any, known: int) -> None:
             if row >= 0:
                 heard(row, module, args, output)
 

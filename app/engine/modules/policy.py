@@ -143,8 +143,8 @@ def preview(
     values = np.broadcast_to(np.asarray(counts, dtype=np.float64), (len(batch_mean),))
     if np.any(values < 2):
         raise ValueError("One value per channel has no variance: the layer raises in train.")
-    running_mean = mean.detach().to("cpu", torch.float64).numpy().copy()
-    running_var = var.detach().to("cpu", torch.float64).numpy().copy()
+    running_mean = mean.detach().to("cpu", torch.float64, copy=True).numpy()
+    running_var = var.detach().to("cpu", torch.float64, copy=True).numpy()
     if not rule.updates or rule.still:
         return running_mean, running_var
     unbiased = np.asarray(batch_var, dtype=np.float64) * (values / (values - 1))[:, None]

@@ -57,12 +57,16 @@ def _value(func: OpOverload, name: str, args: Any, kwargs: Any) -> Any:
     return kwargs.get(name, func._schema.arguments[index].default_value)
 
 
+def make_watch(masks: MaskRecorder, memory: Memory, on_norm: NormListener) -> Watch:
+    """A mode for one forward."""
+    return (HiddenWatch if "torch._dynamo" in sys.modules else Watch)(masks, memory, on_norm)
+
+
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Active during one forward."""
+    """Active during one forward. Made by :func:`make_watch`."""
 
     def __init__(self, masks: MaskRecorder, memory: Memory, on_norm: NormListener) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        _spare_the_compiler()
         self._masks = masks
         self._memory = memory if memory.waits_for_writes else None
         self._on_norm = on_norm
@@ -72,9 +76,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.rectified = (0, 0)
         """The ``id`` of what the last ``relu_`` wrote to, and the count of operators with it."""
 
-    def __torch_dispatch__(
+    def dispatch(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        """What torch calls for every operator."""
         kwargs = kwargs or {}
         self.operators += 1
         try:
@@ -199,18 +204,19 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _spare_the_compiler() -> None:
-    """Keep torch from importing its compiler at the first operator that is watched.
+class HiddenWatch(Watch):
+    """The mode where torch's compiler has been imported.
 
-    Torch hides ``__torch_dispatch__`` from the compiler (``torch._disable_dynamo``), and imports it for that: two
-    seconds and 800 modules in the middle of the model's first forward. The wrapper looks for what it should call under
-    ``__dynamo_disable``; where nobody has imported the compiler there is nothing to hide from.
+    Torch hides a ``__torch_dispatch__`` that stands in a class from the compiler (``torch._disable_dynamo``), and
+    imports it for that: two seconds and 800 modules in the middle of the model's first forward. Where nobody has
+    imported the compiler there is nothing to hide from.
     """
-    wrapped: Any = getattr(Watch.__torch_dispatch__, "__wrapped__", None)
-    if wrapped is None:
-        return
-    own = vars(wrapped)
-    if "torch._dynamo" not in sys.modules:
-        own["__dynamo_disable"] = wrapped
-    elif own.get("__dynamo_disable") is wrapped:
-        del own["__dynamo_disable"]
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self.dispatch(func, types, args, kwargs)
+
+
+# Set when the class is made already, torch does not see it.
+Watch.__torch_dispatch__ = Watch.dispatch  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from modelight.engine.modules import explain
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import rng
 from modelight.engine.observing.autograd import SavedTensors
-from modelight.engine.observing.dispatch import Watch
+from modelight.engine.observing.dispatch import make_watch
 from modelight.engine.observing.idle import INNER, idle_calls
 from modelight.engine.observing.masks import DROPOUTS, Drop, MaskRecorder
 from modelight.engine.observing.memory import Memory
@@ -77,18 +77,15 @@ class Observer:
         self._memory = memory
         self._mode: GradMode = mode
         self._norms = norms
-        listeners = Listeners(
-            left=[self._left],
-            mark=lambda: len(self._masks.drops),
-            operators=self._count_operators,
-            rectified=self._rectified,
-        )
+        kinds = (DROPOUTS, *INNER)
+        heard = {row for row, module in enumerate(rows.modules) if isinstance(module, kinds)}
+        listeners = Listeners(left=[self._left], rows=heard)
         if norms is not None:
+            heard |= norms.rows
             listeners.entered.append(self._entered_norm)
         limits = {} if sample_limit is None else {"sample_limit": sample_limit}
         self._probes = Probes(rows, detail=detail, should_stop=should_stop, listeners=listeners, **limits)
         self._masks = MaskRecorder(self._probes.running, self._probes.owner)
-        self._watch: Watch | None = None
 
     def __enter__(self) -> Observer:
         self._probes.__enter__()
@@ -117,7 +114,7 @@ class Observer:
             EngineError: ``run``, or ``memory``; the model's own exception is the cause.
         """
         self._masks = MaskRecorder(self._probes.running, self._probes.owner)
-        self._probes.begin()
+        self._probes.begin(self._masks.drops)
         given = [tensor for _, tensor in fields((batch.args, batch.kwargs))]
         memory = Memory()
         held = [memory.add(tensor) for tensor in given]
@@ -136,7 +133,7 @@ class Observer:
         return Forward(output, seconds, self._masks.drops, before.moved(), saved.result(), bool(wrote))
 
     def _call(self, batch: Batch, saved: SavedTensors) -> tuple[Any, float]:
-        watch = self._watch = Watch(self._masks, self._memory, self._on_norm)
+        watch = self._probes.watch = make_watch(self._masks, self._memory, self._on_norm)
         try:
             with ExitStack() as stack:
                 stack.enter_context(grad_mode(self._mode))
@@ -153,7 +150,7 @@ class Observer:
             raise self._failure(error) from error
         finally:
             watch.close()
-            self._watch = None
+            self._probes.watch = None
 
     def _failure(self, error: BaseException) -> EngineError:
         failed = self._probes.failed
@@ -169,28 +166,18 @@ class Observer:
 
     # ---------------------------------------------------------------------------------------------------- listening
 
-    def _count_operators(self) -> int:
-        return self._watch.operators if self._watch is not None else -1
-
-    def _rectified(self) -> int:
-        if self._watch is None:
-            return 0
-        written, at = self._watch.rectified
-        return written if at == self._watch.operators else 0
-
-    def _entered_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def _entered_norm(self, row: int, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._norms is not None and self._probes.capturing:
-            self._norms.entered(module, args)
+            self._norms.entered(row, args)
 
-    def _left(self, module: nn.Module, args: tuple[Any, ...], output: Any, known: int) -> None:
-        registered = self._rows.index_of(module) >= 0
-        if registered and self._norms is not None and self._probes.capturing:
-            self._norms.left(module)
+    def _left(self, row: int, module: nn.Module, args: tuple[Any, ...], output: Any, known: int) -> None:
+        if row >= 0 and self._norms is not None and self._probes.capturing:
+            self._norms.left(row)
         if isinstance(module, DROPOUTS):
             value = args[0] if args and isinstance(args[0], torch.Tensor) else output
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
-            self._masks.finish_layer(module, known, shape, registered)
-        elif registered and isinstance(module, INNER):
+            self._masks.finish_layer(module, known, shape, row >= 0)
+        elif row >= 0 and isinstance(module, INNER):
             self._masks.finish_other(module, args, output)
 
     def _on_norm(self, mean: torch.Tensor, inverse: torch.Tensor) -> None:

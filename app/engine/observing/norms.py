@@ -67,6 +67,11 @@ class NormRecorder:
                 self._before[index] = _remember(module, rule)
                 self._batches[index] = _Batches()
 
+    @property
+    def rows(self) -> set[int]:
+        """The rows of which it wants to hear."""
+        return set(self._batches)
+
     def start(self) -> None:
         """Forget what was collected: another repeat begins."""
         for row in self._batches:
@@ -74,9 +79,9 @@ class NormRecorder:
 
     # ------------------------------------------------------------------------------------------------ while it runs
 
-    def entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """A module is about to run."""
-        batches = self._batches.get(self._rows.index_of(module))
+    def entered(self, row: int, args: tuple[Any, ...]) -> None:
+        """The module of a row is about to run."""
+        batches = self._batches.get(row)
         if batches is None or len(batches.means) >= MAX_FORWARDS:
             return
         values = args[0] if args and isinstance(args[0], torch.Tensor) else None
@@ -98,11 +103,12 @@ class NormRecorder:
         variance = np.maximum(_double(inverse) ** -2.0 - eps, 0.0)
         self._add(batches, _double(mean), variance, values.numel() // channels)
 
-    def left(self, module: nn.Module) -> None:
-        """A module has run."""
-        batches = self._batches.get(self._rows.index_of(module))
+    def left(self, row: int) -> None:
+        """The module of a row has run."""
+        batches = self._batches.get(row)
         if batches is None or batches.pending is None:
             return
+        module = self._rows.modules[row]
         values, before = batches.pending
         batches.pending = None
         if len(batches.means) > before:
@@ -261,7 +267,7 @@ def _has_batch(module: nn.Module, values: torch.Tensor) -> bool:
 
 def _double(tensor: torch.Tensor) -> Floats:
     with torch._C._DisableTorchDispatch(), torch.no_grad():
-        return tensor.detach().to("cpu", torch.float64).numpy().copy()
+        return tensor.detach().to("cpu", torch.float64, copy=True).numpy()
 
 
 def _stack(values: list[Floats]) -> Floats | None:

@@ -75,7 +75,7 @@ class _Field:
         rows = tensor.reshape(tensor.shape[0], -1)
         width = rows.shape[1]
         if width <= MAX_WIDTH and width * self._repeats * self._samples <= MAX_VALUES:
-            self._rows.append((repeat, start, rows.float().cpu().numpy().copy()))
+            self._rows.append((repeat, start, rows.to("cpu", torch.float32, copy=True).numpy()))
             return
         rows = rows.float()
         std, mean = torch.std_mean(rows, dim=1, correction=0)

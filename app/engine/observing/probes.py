@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ from modelight.engine.observing.summary import SAMPLE, Sample, Taken, is_readabl
 from modelight.protocol import Clause
 
 
-@dataclass
+@dataclass(slots=True)
 class Capture:
     """What was seen of one module over all forwards since the probes were set."""
 
@@ -39,7 +40,7 @@ class Capture:
     unseen: Clause | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Running:
     module: nn.Module
     row: int
@@ -51,16 +52,26 @@ class _Running:
 
 @dataclass
 class Listeners:
-    """Who else wants to hear of modules that are entered and left, while their tensors are at hand."""
+    """Who else wants to hear of modules that are entered and left, while their tensors are at hand.
 
-    entered: list[Callable[[nn.Module, tuple[Any, ...]], None]] = field(default_factory=list)
-    left: list[Callable[[nn.Module, tuple[Any, ...], Any, int], None]] = field(default_factory=list)
-    mark: Callable[[], int] = lambda: 0
-    """A number to be handed to ``left`` again: how much was known when the module was entered."""
-    operators: Callable[[], int] | None = None
-    """How many operators have run; None where nobody counts."""
-    rectified: Callable[[], int] = lambda: 0
-    """The ``id`` of what the last operator that ran wrote to, if that was ``relu_``."""
+    Each is given the module's row first; −1 for one that is not in the tree.
+    """
+
+    entered: list[Callable[[int, nn.Module, tuple[Any, ...]], None]] = field(default_factory=list)
+    """Of modules in the tree only."""
+    left: list[Callable[[int, nn.Module, tuple[Any, ...], Any, int], None]] = field(default_factory=list)
+    """The last argument: how many drops were known when the module was entered."""
+    rows: Container[int] | None = None
+    """The rows that are of interest; None for all. Modules that are not in the tree always are."""
+
+
+class Operators(Protocol):
+    """Somebody who sees every operator that runs."""
+
+    operators: int
+    """How many have."""
+    rectified: tuple[int, int]
+    """The ``id`` of what the last ``relu_`` wrote to, and the count of operators with it."""
 
 
 class Probes:
@@ -89,9 +100,12 @@ class Probes:
         self._detail = detail
         self._should_stop = should_stop
         self._listeners = listeners or Listeners()
+        self._rows_heard = self._listeners.rows
         self._stack: list[_Running] = []
         self._handles: list[Any] = []
         self._thread = 0
+        self.drops: Sequence[object] = ()
+        self.watch: Operators | None = None
         # Weak: holding the tensor would keep its memory, still in the cache, from the operators that follow.
         self._last: tuple[weakref.ref[torch.Tensor], int, Taken] | None = None
 
@@ -111,7 +125,7 @@ class Probes:
         self._last = None
         self._stack.clear()
         # They lead back to the observer: a cycle that would keep all of a run's copies until the next collection.
-        self._listeners = Listeners()
+        self._listeners, self.watch, self.drops = Listeners(), None, ()
 
     # ------------------------------------------------------------------------------------------------ what is running
 
@@ -123,12 +137,16 @@ class Probes:
         """The innermost running module that is in the tree."""
         return next((entry.module for entry in reversed(self._stack) if entry.row >= 0), None)
 
-    def begin(self) -> None:
-        """Another forward begins."""
+    def begin(self, drops: Sequence[object] = ()) -> None:
+        """Another forward begins. ``drops`` will hold what it is known to drop."""
         self.failed = self._last = None
+        self.drops = drops
         self._stack.clear()
 
     # ---------------------------------------------------------------------------------------------------- the hooks
+
+    # After each of the model's operators the processor's caches hold its data, so that what these two do is slow in
+    # proportion to how much code it is: the usual case goes straight through.
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         row = self._rows.index_of(module)
@@ -137,28 +155,34 @@ class Probes:
                 # Modes and the stack of running modules are per thread: what happens there is out of sight.
                 self.captures.setdefault(row, Capture(unseen=Clause("other-thread")))
             return
-        known = self._listeners.mark()
-        self._stack.append(_Running(module, row, time.perf_counter(), known, sys.exc_info()[1]))
+        entry = _Running(module, row, time.perf_counter(), len(self.drops), sys.exc_info()[1])
+        self._stack.append(entry)
         if self._should_stop():
             raise Cancelled
-        if row >= 0:
+        if row >= 0 and (self._rows_heard is None or row in self._rows_heard):
             for listener in self._listeners.entered:
-                listener(module, args)
+                listener(row, module, args)
 
     def _leave_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if threading.get_ident() != self._thread or not any(entry.module is module for entry in self._stack):
-            return
         now = time.perf_counter()
-        entry = self._stack.pop()
-        while entry.module is not module:  # left by an exception that no hook is called for, and caught on the way
-            entry = self._stack.pop()
+        stack = self._stack
+        if threading.get_ident() != self._thread:
+            return
+        if not stack or stack[-1].module is not module:
+            if not any(entry.module is module for entry in stack):
+                return
+            while stack[-1].module is not module:  # left by an exception that no hook is called for, caught on the way
+                stack.pop()
+        entry = stack.pop()
         error = sys.exc_info()[1]
         if error is not None and error is not entry.raising:
             self._note_failure(error, entry)
             return
-        for listener in self._listeners.left:
-            listener(module, args, output, entry.known)
-        if entry.row >= 0 and self.capturing:
+        row = entry.row
+        if row < 0 or self._rows_heard is None or row in self._rows_heard:
+            for listener in self._listeners.left:
+                listener(row, module, args, output, entry.known)
+        if row >= 0 and self.capturing:
             self._capture(entry, now, output)
 
     def _note_failure(self, error: BaseException, entry: _Running) -> None:
@@ -176,48 +200,51 @@ class Probes:
             capture = self.captures[entry.row] = Capture()
         capture.calls += 1
         capture.seconds += now - entry.began
-        tensor = first_tensor(output)
+        tensor = output if isinstance(output, torch.Tensor) else first_tensor(output)
         if tensor is None:
             capture.unseen = Clause("no-tensor-output", {"type": type(output).__name__})
             return
-        capture.shape, capture.dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+        capture.shape, capture.dtype = tuple(tensor.shape), _name(tensor.dtype)
         capture.requires_grad, capture.is_inference = tensor.requires_grad, tensor.is_inference()
-        # Neither autograd nor the dispatch mode is to see what we do with it.
-        with torch._C._DisableTorchDispatch(), torch.no_grad():
-            self._sample(capture, entry.row, tensor)
+        # The dispatch mode is not to see what we do with it; autograd does not, since it is detached first.
+        with torch._C._DisableTorchDispatch():
+            taken = self._sample(capture, entry.row, tensor)
+        self._last = None
+        if taken is not None and self.watch is not None:
+            self._last = weakref.ref(tensor), self.watch.operators, taken
 
-    def _sample(self, capture: Capture, row: int, tensor: torch.Tensor) -> None:
-        if not is_readable(tensor):
+    def _sample(self, capture: Capture, row: int, tensor: torch.Tensor) -> Taken | None:
+        """Read the tensor, or take over what is known of it; None where that says nothing of other modules' outputs."""
+        sample = capture.sample
+        known = None if row == self._detail else self._known(tensor)
+        if known is None and not is_readable(tensor):
             capture.unseen = Clause("not-readable", {"type": type(tensor).__name__, "dtype": capture.dtype})
-            return
-        if capture.sample is None:
-            capture.sample = Sample()
+            return None
+        if sample is None:
+            sample = capture.sample = Sample()
         if row == self._detail:
-            self._last = None
-            capture.sample.take(tensor, tensor.numel())
-            return
-        taken = self._known(tensor, capture.sample.step)
-        if taken is None:
-            taken = capture.sample.take(tensor, self._limit)
-        else:
-            capture.sample.add(taken)
-        self._last = None if taken is None else (weakref.ref(tensor), self._operators(), taken)
+            sample.take(tensor, tensor.numel())
+            return None
+        if known is None or sample.step not in (0, known.step):
+            return sample.take(tensor, self._limit)
+        sample.add(known)
+        return known
 
-    def _known(self, tensor: torch.Tensor, step: int) -> Taken | None:
+    def _known(self, tensor: torch.Tensor) -> Taken | None:
         """What the tensor shows, if that follows from what was read last: a container hands on what its last module
         put out, or all that has run since is one ``relu_`` on it."""
-        if self._last is None or self._last[0]() is not tensor:
+        last, watch = self._last, self.watch
+        if last is None or watch is None or last[0]() is not tensor:
             return None
-        _, operators, taken = self._last
-        since = self._operators() - operators
-        if operators < 0 or (step and step != taken.step):
-            return None
+        since = watch.operators - last[1]
         if since == 0:
-            return taken
-        return taken.rectified() if since == 1 and self._listeners.rectified() == id(tensor) else None
+            return last[2]
+        return last[2].rectified() if since == 1 and watch.rectified == (id(tensor), watch.operators) else None
 
-    def _operators(self) -> int:
-        return self._listeners.operators() if self._listeners.operators is not None else -1
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def first_tensor(value: object, depth: int = 0) -> torch.Tensor | None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from modelight.engine.observing import arrays
 from modelight.protocol import Array, Stats
 
 SAMPLE = 4096
@@ -45,8 +46,7 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.reshape(-1)
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """What one tensor showed: ``count`` values, their extremes (None where all are NaN), and some of them."""
 
     count: int
@@ -59,20 +59,23 @@ class Taken:
     def rectified(self) -> Taken:
         """What the tensor shows after ``relu_``: it is monotone, so extremes go to extremes, and NaN stays."""
         low, high = (None if value is None else max(value, 0.0) for value in (self.minimum, self.maximum))
-        return replace(self, minimum=low, maximum=high, values=np.maximum(self.values, 0))
+        return self._replace(minimum=low, maximum=high, values=np.maximum(self.values, 0))
 
 
 def take(tensor: torch.Tensor, limit: int = SAMPLE, step: int = 0) -> Taken | None:
     """Read a real, plain tensor; None if it is empty. ``step`` between blocks; 0 for about ``limit`` values."""
-    if tensor.numel() == 0:
+    count = tensor.numel()
+    if count == 0:
         return None
-    line = flat(tensor.detach())
-    step = step or _step(line.numel(), limit)
+    line = tensor.detach()
+    if not line.is_contiguous():
+        line = flat(line)
+    step = step or _step(count, limit)
     low, high, has_nan = _extremes(line)
-    return Taken(line.numel(), step, low, high, has_nan, _blocks(line, step))
+    return Taken(count, step, low, high, has_nan, _blocks(line, count, step))
 
 
-@dataclass
+@dataclass(slots=True)
 class Sample:
     """What was taken of one tensor, or of several calls of the same module."""
 
@@ -93,15 +96,18 @@ class Sample:
 
     def add(self, taken: Taken) -> None:
         """Add what was read of a tensor; its values are shared."""
-        self.step = self.step or taken.step
-        self.count += taken.count
-        self.values.append(taken.values)
-        self.has_nan |= taken.has_nan
-        if taken.minimum is None or taken.maximum is None:
+        count, step, low, high, has_nan, values = taken
+        self.step = self.step or step
+        self.count += count
+        self.values.append(values)
+        self.has_nan |= has_nan
+        if low is None or high is None:
             return
-        self.has_infinite |= math.isinf(taken.minimum) or math.isinf(taken.maximum)
-        self.minimum = taken.minimum if self.minimum is None else min(self.minimum, taken.minimum)
-        self.maximum = taken.maximum if self.maximum is None else max(self.maximum, taken.maximum)
+        self.has_infinite |= math.isinf(low) or math.isinf(high)
+        if self.minimum is None or low < self.minimum:
+            self.minimum = low
+        if self.maximum is None or high > self.maximum:
+            self.maximum = high
 
 
 def _step(count: int, limit: int) -> int:
@@ -113,9 +119,10 @@ def _step(count: int, limit: int) -> int:
 
 def _extremes(line: torch.Tensor) -> tuple[float | None, float | None, bool]:
     """Minimum and maximum of what is a number, and whether something is not."""
-    low, high = (float(value) for value in _aminmax(line))
-    if not (math.isnan(low) or math.isnan(high)):
-        return low, high, False
+    least, most = _aminmax(line)
+    low, high = least.item(), most.item()
+    if low == low and high == high:
+        return float(low), float(high), False
     line = line[~line.isnan()]
     if line.numel() == 0:
         return None, None, True
@@ -123,15 +130,17 @@ def _extremes(line: torch.Tensor) -> tuple[float | None, float | None, bool]:
     return low, high, True
 
 
-def _blocks(line: torch.Tensor, step: int) -> Values:
+def _blocks(line: torch.Tensor, count: int, step: int) -> Values:
     """A copy of some values: an in-place operator may overwrite the tensor before the pass at the end."""
-    blocks = line.numel() // step
+    blocks = count // step
     blocks -= blocks % 32 if blocks > 128 else 0  # so that nearly all samples are of one size
+    if line.dtype is torch.float32 and arrays.is_ordinary(line) and blocks and step > 1:
+        # Half the time that torch takes for so little.
+        taken: Values = arrays.blocks(line, blocks, step, _BLOCK).copy()
+        return taken.reshape(-1)
+    line = line.view(-1)
     if step == 1 or blocks == 0:
         return _as_numpy(line if step == 1 else line[:_BLOCK])
-    if line.dtype is torch.float32 and line.device.type == "cpu" and not line.is_neg():
-        # Half the time that torch takes for so little.
-        return np.ascontiguousarray(line.numpy()[: blocks * step].reshape(blocks, step)[:, :_BLOCK]).reshape(-1)
     return _as_numpy(line[: blocks * step].view(blocks, step)[:, :_BLOCK].reshape(-1))
 
 
@@ -147,12 +156,14 @@ def _as_numpy(taken: torch.Tensor) -> Values:
 
 def is_readable(tensor: torch.Tensor) -> bool:
     """Whether :meth:`Sample.take` can read it: strided, real, with values, and no function transform around it."""
+    if arrays.is_ordinary(tensor):
+        return not tensor.is_complex()
     return (
         tensor.layout is torch.strided
         and not tensor.is_complex()
         and not tensor.is_quantized
         and not tensor.is_nested
-        and tensor.device.type != "meta"
+        and not tensor.is_meta
         and not hasattr(tensor, "__tensor_flatten__")
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     )
