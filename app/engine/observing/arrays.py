@@ -1,7 +1,7 @@
 """The memory of tensors on the CPU as numpy sees it, by address.
 
-``Tensor.numpy()`` leaves a mark on the model: whatever storage it was called on can never be resized again. Nothing here
-does; what is returned is valid while the tensor's storage is neither freed nor resized.
+``Tensor.numpy()`` leaves a mark on the model: whatever storage it was called on can never be resized again. Nothing
+here does; what is returned is valid while the tensor's storage is neither freed nor resized.
 """
 
 from __future__ import annotations

@@ -84,6 +84,9 @@ class _Copy(Protocol):
 
     is_whole: bool
 
+    def is_there(self) -> bool:
+        """Whether its storage still holds the region: sharded training gives storages back (``resize_(0)``)."""
+
     def save(self) -> None:
         """Make it a whole copy, if it is not one yet."""
 
@@ -121,7 +124,7 @@ class _PlainCopy:
         step = words // SAMPLED_WORDS - 1 | 1
         return arrays.window(self._alias)[: words * 8].view(np.uint64)[::step].tobytes()
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
         return self._alias.data_ptr() == self._place and self._alias.untyped_storage().nbytes() >= self._end
 
     def save(self) -> None:
@@ -129,7 +132,7 @@ class _PlainCopy:
             self._saved, self.is_whole = ctypes.string_at(self._place, self._length), True
 
     def changed(self) -> bool:
-        if not self._is_there():
+        if not self.is_there():
             return True
         if not self.is_whole:
             return self._take() != self._sample
@@ -160,6 +163,7 @@ class _TensorCopy:
 
     def __init__(self, live: torch.Tensor, lazily: bool) -> None:
         self._live = live
+        self._end = int(live.storage_offset()) + len(live)
         self._saved = live if lazily else live.clone()
         self.is_whole = not lazily
         self._sample = self._take() if lazily else live
@@ -167,17 +171,24 @@ class _TensorCopy:
     def _take(self) -> torch.Tensor:
         return self._live[:: max(1, len(self._live) // 8 // SAMPLED_WORDS) | 1].clone()
 
+    def is_there(self) -> bool:
+        return self._live.untyped_storage().nbytes() >= self._end
+
     def save(self) -> None:
         if not self.is_whole:
             self._saved, self.is_whole = self._live.clone(), True
 
     def changed(self) -> bool:
+        if not self.is_there():
+            return True
         if self.is_whole:
             return not same_bytes(self._live, self._saved)
         return not torch.equal(self._take(), self._sample)
 
     def restore(self) -> None:
         if self.is_whole:
+            if not self.is_there():
+                self._live.untyped_storage().resize_(self._end)
             self._live.copy_(self._saved)
 
     def before(self, like: torch.Tensor) -> torch.Tensor:
@@ -211,7 +222,12 @@ class Held:
     @property
     def changed(self) -> bool:
         """Whether it holds something else now."""
-        return self.moved or any([copy.changed() for copy in self._copies])
+        if self.moved:
+            return True
+        for copy in self._copies:  # no generator: this is asked of every tensor after every run
+            if copy.changed():
+                return True
+        return False
 
     @property
     def is_copied(self) -> bool:
@@ -225,10 +241,11 @@ class Held:
 
     def change(self) -> float | None:
         """Largest absolute change of an element; None where that means nothing or is not known."""
-        if self._alias is None or len(self._copies) != 1 or not self.is_copied:
+        copies = self._copies
+        if self._alias is None or len(copies) != 1 or not copies[0].is_whole or not copies[0].is_there():
             return None
         with torch.inference_mode(False), torch.no_grad():
-            return distance(self.tensor, self._copies[0].before(self._alias))
+            return distance(self.tensor, copies[0].before(self._alias))
 
     def restore(self) -> None:
         """Put back what is known."""
