@@ -148,7 +148,9 @@ class Bench:
             Exception: whatever the model raises.
         """
         batch = next(iter(self.inputs.batches(self.batch)))
-        saved = SavedTensors(self.model.parameters(), [tensor for _, tensor in fields((batch.args, batch.kwargs))])
+        saved = SavedTensors(
+            list(self.model.parameters()), [tensor for _, tensor in fields((batch.args, batch.kwargs))]
+        )
         with leave_no_trace(self.model), untouched(batch):
             write(self.rows, state.flags)
             rng.seed(seed)

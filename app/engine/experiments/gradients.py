@@ -128,7 +128,7 @@ def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop:
 
     cuts = CutFinder(lambda: "" if (row := owner()) < 0 else rows.paths[row])
     given = [tensor for _, tensor in fields((batch.args, batch.kwargs))]
-    saved = SavedTensors(model.parameters(), given, owner)
+    saved = SavedTensors(list(model.parameters()), given, owner)
     with leave_no_trace(model), untouched(batch), grad_mode("enabled"):
         rng.seed(seed)
         try:

@@ -72,6 +72,15 @@ def values(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return np.ndarray(tuple(tensor.shape), _NUMPY[tensor.dtype], _kind(count).from_address(tensor.data_ptr()))
 
 
+def doubles(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A copy of all values of any tensor, on whatever device, in double precision."""
+    if is_plain(tensor):
+        return values(tensor).astype(np.float64)
+    with torch._C._DisableTorchDispatch(), torch.no_grad():
+        copy: np.ndarray[Any, Any] = tensor.detach().to("cpu", torch.float64, copy=True).numpy()
+    return copy
+
+
 def blocks(tensor: torch.Tensor, count: int, step: int, size: int) -> np.ndarray[Any, Any]:
     """Of a plain tensor ``count`` × ``size`` values: neighbours, with ``step`` values from one block to the next."""
     width = tensor.element_size()

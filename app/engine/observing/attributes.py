@@ -71,8 +71,18 @@ class Attributes:
 
     # ---------------------------------------------------------------------------------------------------- comparing
 
+    def touched(self) -> bool:
+        """Whether anything is bound to something else now, be it to the same value."""
+        return (
+            flag.read(self._module) != self._flag
+            or not _same_bindings(vars(self._module), self._values)
+            or any(True for _ in self._changed_contents())
+            or bool(self._nested and self._changed_nested())
+            or bool(self._arrays and self._changed_arrays())
+        )
+
     def compare(self, keep: bool) -> Iterator[LedgerEntry]:
-        """An entry for everything bound to something else now."""
+        """An entry for everything that says something else now."""
         if flag.read(self._module) != self._flag:
             yield LedgerEntry(f"{self._dot}training", "flag", None, True)
         now, then = vars(self._module), self._values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -20,12 +20,12 @@ class SavedTensors:
 
     def __init__(
         self,
-        parameters: Iterable[torch.Tensor],
-        inputs: Iterable[torch.Tensor],
+        parameters: Collection[torch.Tensor],
+        inputs: Collection[torch.Tensor],
         owner: Callable[[], Hashable] | None = None,
     ) -> None:
-        self._parameters = {_storage(tensor) for tensor in parameters}
-        self._inputs = {_storage(tensor) for tensor in inputs}
+        self._parameters = parameters
+        self._inputs = inputs
         self._sizes: dict[int, int] = {}
         self._owner = owner
         self._owners: dict[int, Hashable] = {}
@@ -56,21 +56,29 @@ class SavedTensors:
     def by_owner(self) -> Counter[Hashable]:
         """Of :attr:`protocol.Autograd.kept`: bytes per owner, each storage on the account of who saved it first."""
         found: Counter[Hashable] = Counter()
+        others = _storages(self._parameters) | _storages(self._inputs)
         for key, owner in self._owners.items():
-            if key not in self._parameters and key not in self._inputs:
+            if key not in others:
                 found[owner] += self._sizes[key]
         return found
 
     def result(self) -> protocol.Autograd:
         """A lower bound of the resident memory, to be asked while the output (and so the graph) still lives."""
-        parameters = sum(size for key, size in self._sizes.items() if key in self._parameters)
-        inputs = sum(size for key, size in self._sizes.items() if key in self._inputs)
+        if not self._sizes:
+            return protocol.Autograd(kept=0, parameters=0, inputs=0, tensors=self._tensors)
+        of_parameters, of_inputs = _storages(self._parameters), _storages(self._inputs)
+        parameters = sum(size for key, size in self._sizes.items() if key in of_parameters)
+        inputs = sum(size for key, size in self._sizes.items() if key in of_inputs)
         return protocol.Autograd(
             kept=sum(self._sizes.values()) - parameters - inputs,
             parameters=parameters,
             inputs=inputs,
             tensors=self._tensors,
         )
+
+
+def _storages(tensors: Iterable[torch.Tensor]) -> set[int]:
+    return {_storage(tensor) for tensor in tensors}
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -119,7 +119,7 @@ class Observer:
         memory = Memory()
         held = [memory.add(tensor) for tensor in given]
         before = rng.RngState.now()
-        saved = SavedTensors(self._model.parameters(), given)
+        saved = SavedTensors(list(self._model.parameters()) if self._mode == "enabled" else (), given)
         try:
             output, seconds = self._call(batch, saved)
             if read is not None:

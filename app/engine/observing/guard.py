@@ -38,26 +38,31 @@ class Guard:
         self._generators = rng.OwnedGenerators(iter(self._modules))
         self._memory = Memory()
         self._attributes = [Attributes(path, module) for path, module in self._modules]
+        self._grads: list[tuple[str, torch.Tensor, torch.Tensor | None]] = []
         with torch.inference_mode(False), torch.no_grad():
             self._held = list(self._remember())
-        self._grads = [(entry, entry[2].tensor.grad) for entry in self._held if _may_have_grad(entry[2].tensor)]
+        # What the run has changed, found by _compare.
+        self._touched: list[Attributes] = []
         self._changed: list[tuple[str, str, Held]] = []
+        self._switched: list[tuple[str, str, Held]] = []
+        self._regraded: list[tuple[str, torch.Tensor, torch.Tensor | None]] = []
         self._drawn: list[str] | None = None
         self._ledger: protocol.Ledger | None = None
         self._mode = WriteWatch(self._memory) if watch and self._memory.waits_for_writes else None
 
     def _remember(self) -> Iterator[tuple[str, str, Held]]:
-        tensors = list(self._tensors())
-        elements = sum(parameter.numel() for _, _, parameter in tensors if not is_lazy(parameter))
-        lazily = elements > COPIED_PARAMETERS
-        seen: set[int] = set()
-        for name, kind, tensor in tensors:
-            if id(tensor) in seen or is_lazy(tensor):
-                continue
-            seen.add(id(tensor))
+        distinct: dict[int, tuple[str, str, torch.Tensor]] = {}
+        for entry in self._tensors():
+            if not is_lazy(entry[2]):
+                distinct.setdefault(id(entry[2]), entry)
+        lazily = sum(tensor.numel() for _, _, tensor in distinct.values()) > COPIED_PARAMETERS
+        for name, kind, tensor in distinct.values():
             yield name, kind, self._memory.hold(tensor, lazily and kind == "parameter")
-            if _may_have_grad(tensor) and tensor.grad is not None:
-                yield name, "grad", self._memory.hold(tensor.grad, lazily)
+            if tensor.is_leaf and not tensor.is_inference():
+                grad = tensor.grad
+                self._grads.append((name, tensor, grad))
+                if grad is not None:
+                    yield name, "grad", self._memory.hold(grad, lazily)
 
     def _tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
         for path, module in self._modules:
@@ -111,20 +116,15 @@ class Guard:
     # ---------------------------------------------------------------------------------------------------- comparing
 
     def _compare(self) -> protocol.Ledger:
-        self._changed = [(name, kind, held) for name, kind, held in self._held if held.changed]
+        self._touched = [attributes for attributes in self._attributes if attributes.touched()]
+        self._changed = [entry for entry in self._held if entry[2].changed]
+        self._switched = [entry for entry in self._held if entry[2].requires_grad_changed]
+        self._regraded = [entry for entry in self._grads if entry[1].grad is not entry[2]]
         entries = [self._entry(name, kind, held) for name, kind, held in self._changed]
-        rebound = [entry for attributes in self._attributes for entry in attributes.compare(self._keep)]
+        rebound = [entry for attributes in self._touched for entry in attributes.compare(self._keep)]
         entries += [entry for entry in rebound if entry.name not in {known.name for known in entries}]
-        entries += [
-            LedgerEntry(name, "requires_grad", None, not self._keep)
-            for name, _, held in self._held
-            if held.requires_grad_changed
-        ]
-        entries += [
-            LedgerEntry(name, "grad", None, True)
-            for (name, _, held), grad in self._grads
-            if held.tensor.grad is not grad
-        ]
+        entries += [LedgerEntry(name, "requires_grad", None, not self._keep) for name, _, _ in self._switched]
+        entries += [LedgerEntry(name, "grad", None, True) for name, _, _ in self._regraded]
         drawn = self._rng.moved() if self._drawn is None else self._drawn
         entries += [LedgerEntry(name, "rng", None, True) for name in drawn + self._generators.moved()]
         entries.sort(key=_size)
@@ -146,26 +146,22 @@ class Guard:
     # ---------------------------------------------------------------------------------------------------- restoring
 
     def _restore(self) -> None:
-        for attributes in self._attributes:
+        for attributes in self._touched:
             attributes.restore()
-        for _, _, held in self._changed:
+        for _, _, held in (*self._changed, *self._switched):
             held.restore()
-        for _, _, held in self._held:
-            if held.requires_grad_changed:
-                held.restore()
 
     def _restore_always(self) -> None:
-        for attributes in self._attributes:
+        for attributes in self._touched:
             attributes.restore_flag()
-        for (_, _, held), grad in self._grads:
-            if held.tensor.grad is not grad:
-                held.tensor.grad = grad
+        for _, tensor, grad in self._regraded:
+            tensor.grad = grad
         self._generators.restore()
         self._rng.restore()
 
     def _make_ordinary(self) -> None:
         # An inference tensor that stays would make every later run with gradients fail.
-        for attributes in self._attributes:
+        for attributes in self._touched:
             attributes.make_ordinary()
 
 
@@ -177,10 +173,6 @@ def leave_no_trace(model: nn.Module, *, keep: bool = False, watch: bool = True) 
         watch: False where the caller announces writes to ``guard.memory`` itself.
     """
     return Guard(model, keep, watch)
-
-
-def _may_have_grad(tensor: torch.Tensor) -> bool:
-    return tensor.is_leaf and not tensor.is_inference()
 
 
 def _size(entry: LedgerEntry) -> tuple[bool, float]:

@@ -222,12 +222,7 @@ class Held:
     @property
     def changed(self) -> bool:
         """Whether it holds something else now."""
-        if self.moved:
-            return True
-        for copy in self._copies:  # no generator: this is asked of every tensor after every run
-            if copy.changed():
-                return True
-        return False
+        return self.moved or any(copy.changed() for copy in self._copies)
 
     @property
     def is_copied(self) -> bool:

@@ -18,6 +18,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from modelight.engine.modules import policy
 from modelight.engine.modules.rows import Rows
+from modelight.engine.observing.arrays import doubles
 from modelight.engine.observing.probes import Capture
 from modelight.engine.observing.summary import is_readable
 from modelight.protocol import Array, Clause, NormCapture
@@ -100,8 +101,8 @@ class NormRecorder:
         if channels == 0 or values.numel() % channels:
             return
         eps = float(getattr(module, "eps", 0.0))
-        variance = np.maximum(_double(inverse) ** -2.0 - eps, 0.0)
-        self._add(batches, _double(mean), variance, values.numel() // channels)
+        variance = np.maximum(doubles(inverse) ** -2.0 - eps, 0.0)
+        self._add(batches, doubles(mean), variance, values.numel() // channels)
 
     def left(self, row: int) -> None:
         """The module of a row has run."""
@@ -183,8 +184,8 @@ def _remember(module: nn.Module, rule: policy.Policy) -> _Before:
     mean, variance = buffers.get("running_mean"), buffers.get("running_var")
     known = mean is not None and variance is not None and not rule.lazy
     return _Before(
-        _double(mean) if known and mean is not None else None,
-        _double(variance) if known and variance is not None else None,
+        doubles(mean) if known and mean is not None else None,
+        doubles(variance) if known and variance is not None else None,
         _count(buffers.get("num_batches_tracked")),
         rule,
     )
@@ -210,7 +211,7 @@ def batch_statistics(values: torch.Tensor, has_batch: bool, instance: bool) -> t
     mean = mean.squeeze(2) if instance else mean[0, :, 0]
     if instance:
         mean, variance = mean.mean(0), variance.mean(0)
-    return _double(mean), _double(variance), count
+    return doubles(mean), doubles(variance), count
 
 
 def drift_of(batch_mean: Floats, running_mean: Floats, running_var: Floats) -> Floats:
@@ -265,11 +266,6 @@ def _has_batch(module: nn.Module, values: torch.Tensor) -> bool:
     return values.dim() != module._get_no_batch_dim()  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _double(tensor: torch.Tensor) -> Floats:
-    with torch._C._DisableTorchDispatch(), torch.no_grad():
-        return tensor.detach().to("cpu", torch.float64, copy=True).numpy()
-
-
 def _stack(values: list[Floats]) -> Floats | None:
     return np.stack(values) if values and len({value.shape for value in values}) == 1 else None
 
@@ -279,7 +275,7 @@ def _array(values: Floats | None) -> Array | None:
 
 
 def _from(checkpoint: Mapping[str, torch.Tensor], name: str) -> Floats | None:
-    return _double(checkpoint[name]) if name in checkpoint else None
+    return doubles(checkpoint[name]) if name in checkpoint else None
 
 
 def _count(tensor: torch.Tensor | None) -> int | None:

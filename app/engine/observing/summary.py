@@ -28,6 +28,8 @@ BINS = 64
 _SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 _TOGETHER = 32 * SAMPLE
 """Values of samples of one size that go through the pass at once: as many as the processor's cache holds."""
+_MOST = 16
+"""Full samples of one module, called over and over, before they are thinned."""
 _FEW = 4
 """Samples of one size that are worth a pass of their own."""
 Values = np.ndarray[Any, np.dtype[Any]]
@@ -88,11 +90,25 @@ class Sample:
     values: list[Values] = field(default_factory=list)
 
     def take(self, tensor: torch.Tensor, limit: int = SAMPLE) -> Taken | None:
-        """Add a tensor. The first call decides the stride, so that later ones weigh as much per value."""
+        """Add a tensor. All are taken at one stride, so that each weighs as much per value."""
+        if self.step and tensor.numel() > limit:
+            self._coarsen(tensor.numel(), limit)
         taken = take(tensor, limit, self.step)
         if taken is not None:
             self.add(taken)
         return taken
+
+    def _coarsen(self, count: int, limit: int) -> None:
+        """Where one stride for all would take far too much of this call, or altogether: what there is is thinned."""
+        if self.step == 1:
+            self.step = _step(count, limit)
+            self.values = [_thinned(values, self.step) for values in self.values]
+            return
+        much = count * _BLOCK / (self.step * limit), sum(values.size for values in self.values) / (_MOST * SAMPLE)
+        factor = math.ceil(max(much) / 1.5) | 1
+        if factor > 1:
+            self.step *= factor
+            self.values = [_every(values, factor) for values in self.values]
 
     def add(self, taken: Taken) -> None:
         """Add what was read of a tensor; its values are shared."""
@@ -108,6 +124,18 @@ class Sample:
             self.minimum = low
         if self.maximum is None or high > self.maximum:
             self.maximum = high
+
+
+def _thinned(values: Values, step: int) -> Values:
+    """Of all values of a tensor those that a stride takes."""
+    blocks = values.size // step
+    return values[: blocks * step].reshape(blocks, step)[:, :_BLOCK].reshape(-1) if blocks else values[:_BLOCK]
+
+
+def _every(values: Values, factor: int) -> Values:
+    """Of the blocks of a tensor every one that a stride ``factor`` times as wide takes."""
+    whole = values.size % _BLOCK == 0
+    return values.reshape(-1, _BLOCK)[::factor].reshape(-1) if whole else values
 
 
 def _step(count: int, limit: int) -> int:
