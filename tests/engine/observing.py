@@ -28,7 +28,7 @@ def bits(value: Any) -> list[tuple[str, bytes]]:
 
 def tensor_bits(tensor: torch.Tensor) -> bytes:
     with torch.inference_mode():
-        return tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def state_bits(model: nn.Module) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, nev
 from modelight.engine.loading import images, noise, signatures, sources, spec, tensorfiles
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse, select
 from modelight.engine.loading.thumbnails import thumbnails
+from modelight.engine.shortage import is_shortage
 from modelight.protocol import (
     Array,
     Clause,
@@ -113,7 +114,9 @@ def adapted(piece: Piece, open_model: OpenModel) -> Piece:
 
     try:
         moved = piece.map(adapt)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_shortage(error):
+            raise
         raise EngineError(f"The input does not fit into the memory of {open_model.device}.", kind="memory") from error
     target = str(dtype).removeprefix("torch.")
     notes = [Clause("input-dtype", {"source": source, "target": target}) for source in changed]

@@ -23,6 +23,7 @@ from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
 from modelight.engine.modules import structure
 from modelight.engine.observing import rng
+from modelight.engine.shortage import is_shortage
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
 
 
@@ -179,13 +180,11 @@ def _guarded(construct: Callable[[], Any], target: Any, parsed: Spec) -> Any:
         raise
     except SystemExit as error:
         raise EngineError(f"{what} called sys.exit() instead of returning a model.", kind="build") from error
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
     except TypeError as error:
         hint = _signature(target) if _is_about_arguments(error) else ""
         raise EngineError(f"{what} could not be built: {error}{sources.place(error)}.{hint}", kind="build") from error
     except Exception as error:
-        if "can't allocate memory" in str(error):
+        if is_shortage(error):
             raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
         problem = f"{type(error).__name__}: {error}{sources.place(error)}"
         raise EngineError(f"{what} could not be built: {problem}", kind="build") from error
@@ -235,12 +234,12 @@ def _move(module: nn.Module, device: torch.device) -> nn.Module:
         return module
     try:
         return module.to(device)
-    except torch.OutOfMemoryError as error:
-        raise EngineError(
-            f"The model does not fit into the memory of {device}: choose the device cpu, or free memory there.",
-            kind="memory",
-        ) from error
     except Exception as error:
+        if is_shortage(error):
+            raise EngineError(
+                f"The model does not fit into the memory of {device}: choose the device cpu, or free memory there.",
+                kind="memory",
+            ) from error
         raise EngineError(f"The model cannot be moved to {device}: {error}", kind="build") from error
 
 

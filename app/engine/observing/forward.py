@@ -25,6 +25,7 @@ from modelight.engine.observing.memory import Memory
 from modelight.engine.observing.norms import NormRecorder
 from modelight.engine.observing.outputs import fields
 from modelight.engine.observing.probes import Capture, Listeners, Probes
+from modelight.engine.shortage import is_shortage
 from modelight.protocol import GradMode
 
 _GRAD_MODES: dict[GradMode, Callable[[], AbstractContextManager[Any]]] = {
@@ -155,8 +156,8 @@ class Observer:
     def _failure(self, error: BaseException) -> EngineError:
         failed = self._probes.failed
         path = failed[1] if failed is not None else ""
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error):
-            return EngineError(f"Not enough memory: {error}", kind="memory", module=path)
+        if is_shortage(error):
+            return EngineError(f"Not enough memory{f' in {path}' if path else ''}: {error}", kind="memory", module=path)
         if isinstance(error, SystemExit):
             return EngineError(f"The model called sys.exit({error.code!r})", kind="run", module=path)
         where = f" in {path}" if path else ""
