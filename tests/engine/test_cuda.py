@@ -6,6 +6,7 @@ An output is "the same" there if it lies no further from a bare run's than two b
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,7 +174,7 @@ def test_check_finds_the_incident_and_tries_the_cure() -> None:
     assert "ML101" in {finding.id for finding in found.findings}
 
 
-def test_out_of_memory_is_told_as_such_and_leaves_the_model_usable() -> None:
+def test_out_of_memory_is_told_as_such_and_leaves_the_model_usable(tmp_path: Path) -> None:
     model = Calls(lambda m, x: x.new_empty(1 << 45) if x.sum() > 0 else x)
     model.register_buffer("seen", torch.zeros(3))
     model.cuda()
@@ -181,9 +182,18 @@ def test_out_of_memory_is_told_as_such_and_leaves_the_model_usable() -> None:
         modelight.observe(model, torch.ones(2, device="cuda"))
     assert caught.value.kind == "memory"
     assert modelight.observe(model, torch.zeros(2, device="cuda")).output.sum() == 0
-    too_large = Open(id=1, spec="torch.nn:Linear(262144, 262144)", device="cuda")
-    with pytest.raises(EngineError, match="does not fit into memory") as caught:
-        open_model(too_large)
+    code = """
+import torch
+from torch import nn
+
+def build():
+    model = nn.Module()
+    model.register_buffer("one", torch.zeros(1).expand(1 << 45))
+    return model
+"""
+    (tmp_path / "large_net.py").write_text(code)
+    with pytest.raises(EngineError, match="does not fit into the memory of cuda") as caught:
+        open_model(Open(id=1, spec="large_net.py:build", directory=str(tmp_path), device="cuda"))
     assert caught.value.kind == "memory"
 
 

@@ -230,7 +230,9 @@ def _device(name: str) -> torch.device:
 
 
 def _move(module: nn.Module, device: torch.device) -> nn.Module:
-    if device.type == "cpu":
+    """The module on ``device``, wherever its own code put it (``DataParallel`` takes the first CUDA device)."""
+    elsewhere = {tensor.device.type for tensor in (*module.parameters(), *module.buffers())} - {"cpu", "meta"}
+    if device.type == "cpu" and not elsewhere:
         return module
     try:
         return module.to(device)
