@@ -95,7 +95,7 @@ class Graph(nn.Module):
         for index, layer in enumerate(self.layers):
             values = layer(nodes)
             sums = torch.zeros_like(values).index_add_(0, edges[1], values[edges[0]])
-            degree = torch.zeros(len(nodes)).index_add_(0, edges[1], torch.ones(edges.shape[1]))
+            degree = values.new_zeros(len(nodes)).index_add_(0, edges[1], values.new_ones(edges.shape[1]))
             nodes = sums / degree.clamp(min=1)[:, None]
             if index == 0:
                 nodes = F.dropout(F.relu(self.norm(nodes)), 0.3, training=self.training)
