@@ -101,6 +101,7 @@ class _Lines(QWidget):
         while item := self._grid.takeAt(0):
             old = item.widget()
             if old is not None:
+                old.hide()  # it lives on until the next event, and would be seen under what takes its place
                 old.deleteLater()
         self._shown = [(what, words) for _, what, words in lines]
         for index, (mark, what, words) in enumerate(lines):
