@@ -12,8 +12,10 @@ import torch
 
 from modelight.engine.errors import Cancelled, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.inspect import kinds, marks, tree, values
-from modelight.engine.inspect.reading import Content, open_checkpoint
+from modelight.engine.inspect.reading import Content, Known, open_checkpoint
 from modelight.engine.inspect.wrapping import text_of, wrapping
+from modelight.engine.loading import baked
+from modelight.engine.loading.baked import Baked
 from modelight.engine.loading.torchfiles import Trust
 from modelight.protocol import (
     CheckpointFacts,
@@ -232,8 +234,17 @@ class _Listing:
             buffers=sums.buffers,
             bytes=sums.bytes,
             marks=marks.statistics_marks(own),
-            notes=marks.statistics_notes(own),
+            notes=marks.statistics_notes(own) + _mode_notes(self._known, node.path),
         )
+
+
+def _mode_notes(known: Known, path: str) -> list[Clause]:
+    """``mode-baked-train``, ``mode-baked-eval`` or ``mode-baked-both`` where a module's mode can change no more."""
+    counts = (known.modes or {}).get(path, Baked())
+    if counts == Baked():
+        return []
+    both = "both" if counts.eval else "train"
+    return [Clause(f"mode-baked-{both if counts.train else 'eval'}")]
 
 
 def _notes(content: Content, layers: list[CheckpointLayer], deep: bool) -> list[Clause]:
@@ -243,14 +254,21 @@ def _notes(content: Content, layers: list[CheckpointLayer], deep: bool) -> list[
         notes.append(Clause("flags-carried", {"train": train, "eval": len(known.flags) - train}))
     elif known.is_script:
         notes.append(Clause("script-frozen"))
-    else:
+    elif known.modes is None:
         notes.append(Clause("no-training-flags"))
+    if known.flags and known.flags_are_idle and known.modes is not None:
+        counts = baked.total(known.modes)
+        id_ = "flags-idle" if counts != Baked() else "flags-idle-no-modes"
+        notes.append(Clause(id_, {"train": counts.train, "eval": counts.eval}))
+    notes += content.notes
+    if content.chosen.key in content.programs:
+        notes.append(content.programs[content.chosen.key].note())
     if any(layer.guessed for layer in layers):
         notes.append(Clause("kinds-guessed"))
     if len(content.candidates) > 1:
         others = [plain(one.key) for one in content.candidates if one is not content.chosen]
         notes.append(Clause("other-state-dicts", {"taken": plain(content.chosen.key), "others": [*others]}))
-    counterless = sum(bool(layer.notes) for layer in layers)
+    counterless = sum(note.id == "counter-absent" for layer in layers for note in layer.notes)
     if counterless:
         notes.append(Clause("counters-absent", {"count": counterless}))
     if not deep and any(name.rpartition(".")[2] not in marks.STATISTICS for name in content.chosen.tensors):

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine.loading import distributed, formats, unwrap
+from modelight.engine.loading import baked, distributed, formats, unwrap
+from modelight.engine.loading.baked import Baked
+from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, refuse
+from modelight.protocol import Clause
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Known:
     parameters: frozenset[str] | None = None
     """Keys of the parameters; None: not known."""
     is_script: bool = False
+    modes: dict[str, Baked] | None = None
+    """Operators whose mode is baked in, per module path; None where the format is no program."""
+    flags_are_idle: bool = False
+    """Nothing in the program looks at its flags."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Content:
     raw: Any
     metadata: dict[str, str]
     known: Known
+    notes: tuple[Clause, ...] = ()
+    programs: Mapping[str, Program] = field(default_factory=dict)
 
 
 def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) -> Content:
@@ -73,7 +82,9 @@ def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) ->
         candidates=found,
         raw=raw.content,
         metadata=raw.metadata,
-        known=_known(_at(raw.content, chosen.key)),
+        known=_known(raw.content, chosen.key, raw.programs),
+        notes=raw.notes,
+        programs=raw.programs,
     )
 
 
@@ -84,7 +95,7 @@ def take(content: Content, key: str) -> Content:
         EngineError: kind ``checkpoint`` where the file holds none under ``key``.
     """
     chosen = _choose(content.candidates, key, Path(content.path).name)
-    return replace(content, chosen=chosen, known=_known(_at(content.raw, chosen.key)))
+    return replace(content, chosen=chosen, known=_known(content.raw, chosen.key, content.programs))
 
 
 def take_if_there(content: Content, key: str) -> Content:
@@ -151,10 +162,14 @@ def _at(content: Any, key: str) -> Any:
     return None
 
 
-def _known(content: Any) -> Known:
+def _known(raw: Any, key: str, programs: Mapping[str, Program]) -> Known:
+    if key in programs:
+        program = programs[key]
+        return Known(types=program.types, parameters=program.parameters, modes=program.modes)
+    content = _at(raw, key)
     if not isinstance(content, nn.Module):
         return Known()
-    script = isinstance(content, torch.jit.ScriptModule)
+    script = content if isinstance(content, torch.jit.ScriptModule) else None
     # A module that is registered twice has a row, and a flag, at each of its paths.
     modules = dict(content.named_modules(remove_duplicate=False))
     flags = {path: getattr(module, "training", None) for path, module in modules.items()}
@@ -162,7 +177,9 @@ def _known(content: Any) -> Known:
         types={path: _type_name(module) for path, module in modules.items()},
         flags={path: flag for path, flag in flags.items() if isinstance(flag, bool)},
         parameters=frozenset(name for name, _ in content.named_parameters(remove_duplicate=False)),
-        is_script=script,
+        is_script=script is not None,
+        modes=baked.of_script(script) if script is not None else None,
+        flags_are_idle=script is not None and not baked.reads_training(script),
     )
 
 

@@ -43,6 +43,8 @@ class Checkpoint:
     metadata: dict[str, str] = field(default_factory=dict)
     """What lies beside the weights: epoch, hyper-parameters …"""
     versions: Any = None
+    notes: tuple[Clause, ...] = ()
+    """What has to be said of the file."""
 
 
 def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint:
@@ -75,6 +77,7 @@ def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint
         flags=chosen.flags,
         metadata=raw.metadata | facts(content),
         versions=chosen.versions,
+        notes=(*raw.notes, *(program.note() for key, program in raw.programs.items() if key == chosen.key)),
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import safetensors
 
-from modelight.engine.loading import distributed, scripts, torchfiles
+from modelight.engine.loading import distributed, exported, scripts, torchfiles
+from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, first_line, refuse
+from modelight.protocol import Clause
 
 MAX_GROWTH = 20
 """A zip that unpacks to more than this many times its size …"""
@@ -56,6 +58,10 @@ class Raw:
     """``torch zip``, ``torch legacy``, ``torch tar``, ``safetensors``, ``TorchScript`` …"""
     content: Any
     metadata: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Clause, ...] = ()
+    """What has to be said of the file as a whole."""
+    programs: dict[str, Program] = field(default_factory=dict)
+    """Of a file of torch.export, by the key of the state dict that belongs to each."""
 
 
 def read_raw(path: Path, trust: Trust = False) -> Raw:
@@ -123,15 +129,13 @@ def _zip(path: Path, trust: Trust) -> Raw:
         raise refuse(f"{path.name} would unpack to {unpacked} bytes from {path.stat().st_size}: it is refused.")
     if "constants.pkl" in names:
         return Raw(path, "TorchScript", scripts.load(path, trust))
-    if any(name.endswith(("archive_format", "serialized_exported_program.json")) for name in names):
-        raise refuse(
-            f"{path.name} is a program of torch.export: its mode was baked in when it was exported, so there is "
-            "no flag to show. Open the model that it was exported from."
-        )
-    if "data.pkl" not in names:
-        raise refuse(f"{path.name} is a zip archive, but not one that torch.save wrote.")
     # Zipped anew by a person or a tool, entries may be compressed: torch would map those bytes as if they were numbers.
     stored = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & _ENCRYPTED for entry in entries)
+    if any(name in exported.MARKS for name in names):
+        export = exported.read(path, stored)
+        return Raw(path, exported.FORMAT, export.content, programs=export.programs)
+    if "data.pkl" not in names:
+        raise refuse(f"{path.name} is a zip archive, but not one that torch.save wrote.")
     return Raw(path, "torch zip", torchfiles.load(path, trust, torchfiles.zip_globals, mmap=stored))
 
 

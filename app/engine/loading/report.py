@@ -59,6 +59,7 @@ def notes(
     if checkpoint.flags:
         train = sum(checkpoint.flags.values())
         said.append(Clause("flags-not-taken", {"train": train, "eval": len(checkpoint.flags) - train}))
+    said += checkpoint.notes
     # Every safetensors file says "format pt", which tells nothing.
     told: list[str | float] = [f"{name} {text}" for name, text in checkpoint.metadata.items() if name != "format"]
     if told:
