@@ -15,7 +15,7 @@ from modelight.widgets.signs import paint_sign
 
 FLAG = 9
 """How far the flag *now* stands out of the card at its top."""
-PADDING, PICTURE, LINE = 12, 66, 19
+PADDING, TIGHT, PICTURE, LINE = 12, 8, 66, 19
 HEIGHT = FLAG + PADDING + 4 + PICTURE + 16 + 4 * LINE + PADDING - 2
 ROOMY = 140
 """A cell with less room than this inside, in logical pixels, uses shorter words."""
@@ -87,7 +87,8 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._card(painter, self._data.now)
-        inner = QRectF(PADDING, FLAG + PADDING + 4, self.width() - 2 * PADDING, PICTURE)
+        padding = PADDING if self.width() - 2 * PADDING >= ROOMY else TIGHT
+        inner = QRectF(padding, FLAG + PADDING + 4, self.width() - 2 * padding, PICTURE)
         if self._data.problem:
             self._problem(painter, self._data.problem, inner)
             return
@@ -181,6 +182,7 @@ class CompareCell(KeyboardFocus, QAbstractButton):
     def _short_words(self) -> dict[str, str]:
         return {
             self.tr("Autograd keeps"): self.tr("Keeps"),
+            self.tr("Output"): self.tr("Out"),
             self.tr("requires grad"): self.tr("with grad"),
             self.tr("plain tensor"): self.tr("plain"),
             self.tr("inference tensor"): self.tr("inference"),
