@@ -33,6 +33,14 @@ class Cancelled(EngineError):
         super().__init__("Stopped.", kind="cancelled")
 
 
+def said(error: BaseException) -> str:
+    """What an exception says of itself: a class of the person's code may even fail at that."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
+
+
 def never_stop() -> bool:
     """For callers that cannot be cancelled."""
     return False

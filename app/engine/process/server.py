@@ -24,6 +24,7 @@ from modelight.engine.loading import checkpoint, inputs, opening
 from modelight.engine.modules import as_python, heard, modes
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import runner
+from modelight.engine.process import importing
 from modelight.engine.process.failures import failure
 from modelight.engine.process.inbox import Inbox
 
@@ -140,10 +141,8 @@ class Server:
         return p.Done(id=command.id)
 
     def _open(self, command: p.Open) -> p.Event:
-        model = opening.open_model(
-            command,
-            **self._watched(command),
-        )
+        with importing.told(self._progress(command)) as progress:
+            model = opening.open_model(command, progress=progress, should_stop=self._should_stop(command))
         self._model, self._rows, self._directory = model, Rows(model.module), command.directory
         self._inputs, self._info = model.example if model.example is not None else (None, None)
         self._baseline = self._estimate = None
@@ -366,22 +365,13 @@ class Server:
         return repaired.export(model.module, rows, self._estimate, command, original)
 
     def _inspect(self, command: p.Inspect) -> p.Event:
-        return handlers.handle(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle(command, **self._watched(command))
 
     def _inspect_tensor(self, command: p.InspectTensor) -> p.Event:
-        return handlers.handle_tensor(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle_tensor(command, **self._watched(command))
 
     def _compare_checkpoints(self, command: p.CompareCheckpoints) -> p.Event:
-        return handlers.handle_pair(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle_pair(command, **self._watched(command))
 
     def _restore(self, command: p.RestoreCheckpoint) -> p.Event:
         _, rows = self._opened()

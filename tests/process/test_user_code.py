@@ -1,0 +1,105 @@
+"""What the person's code may do while it is imported and built, on the real model process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from modelight.outcome import Outcome
+from modelight.problems import Problem
+from modelight.session import Session
+from modelight.setup import Setup
+from tests.process.conftest import DIGITS, PATIENCE, Notes, open_and_settle
+
+NET = """
+import torch
+
+class Net(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+"""
+
+
+def written(folder: Path, code: str) -> Setup:
+    (folder / "users_net.py").write_text(code + NET)
+    return Setup(f"{folder}/users_net.py:Net", directory=str(folder))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('now', flush=True)\nwhile True: pass",
+        "print('now', flush=True)\nimport time\ntime.sleep(1000)",
+        "print('now', flush=True)\nimport threading\nthreading.Lock().acquire() and threading.Event().wait()",
+    ],
+    ids=["loops", "sleeps", "waits"],
+)
+def test_an_import_that_never_ends_is_cancelled(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path, code: str
+) -> None:
+    """There is no model yet that could be lost, so its process is ended; the next open has a new one."""
+    session.open(written(tmp_path, code))
+    qtbot.waitUntil(lambda: "now" in "".join(notes.console), timeout=PATIENCE)
+    session.cancel_all()
+    qtbot.waitUntil(lambda: not session.alive, timeout=10_000)
+    assert notes.problems == [] and session.model is None
+    open_and_settle(qtbot, session, Setup(DIGITS))
+    assert notes.problems == []
+
+
+def test_an_import_that_ends_in_time_is_cancelled_without_ending_the_process(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    session.open(written(tmp_path, "print('now', flush=True)\nimport time\ntime.sleep(0.3)"))
+    qtbot.waitUntil(lambda: "now" in "".join(notes.console), timeout=PATIENCE)
+    with qtbot.waitSignal(session.refused, timeout=PATIENCE):
+        session.cancel_all()
+    qtbot.wait(1800)  # longer than the patience that would have ended it
+    assert session.alive and session.model is None and notes.problems == []
+
+
+def test_a_fork_that_runs_on_does_not_speak_to_the_window(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    open_and_settle(qtbot, session, written(tmp_path, "import os\nif os.fork() == 0: print('child', flush=True)"))
+    assert notes.problems == [] and notes.frames
+    assert "".join(notes.console) == "child\n"
+
+
+def test_code_that_closes_every_descriptor_ends_the_process_and_writes_into_no_file_of_its_own(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    """Its next files get the numbers that the pipe had."""
+    code = (
+        "import os\nos.closerange(3, 64)\n"
+        "files = [open(os.path.join(os.path.dirname(__file__), f'f{n}'), 'wb') for n in range(20)]"
+    )
+    with qtbot.waitSignal(session.ended, timeout=PATIENCE) as blocker:
+        session.open(written(tmp_path, code))
+    assert isinstance(blocker.args[0], Outcome) and blocker.args[0].code == 5
+    assert "closed the pipe" in "".join(notes.console)
+    assert {(tmp_path / f"f{n}").stat().st_size for n in range(20)} == {0}
+
+
+def test_ten_megabytes_of_print_and_a_look_at_the_keyboard(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    open_and_settle(qtbot, session, written(tmp_path, "for _ in range(10_000): print('x' * 1000)"))
+    assert notes.problems == [] and notes.frames
+    assert "".join(notes.console).count("x") == 10_000_000
+    session.open(written(tmp_path, "name = input('name? ')"))
+    qtbot.waitUntil(lambda: bool(notes.problems), timeout=PATIENCE)
+    problem = notes.problems[0]
+    assert isinstance(problem, Problem) and problem.kind == "import" and "no keyboard" in problem.sentence
+
+
+def test_while_a_library_is_imported_its_name_is_said(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    said: list[str] = []
+    session.progress.connect(lambda text, _: said.append(text))
+    (tmp_path / "slow_library").mkdir()
+    (tmp_path / "slow_library" / "__init__.py").write_text("import time\ntime.sleep(1.5)\n")
+    open_and_settle(qtbot, session, written(tmp_path, "import slow_library"))
+    importing = [Path(text).name for text in said if text.startswith("Importing ")]
+    assert importing[0] == "users_net.py" and "users_net.py: slow_library" in importing
