@@ -73,7 +73,8 @@ _LOGIC = ("bitwise_and", "__and__", "logical_and", "bitwise_or", "__or__", "logi
 _POOLED = ("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
 _PADDED = ("constant_pad_nd", "pad")
 _DRAWS = ("bernoulli", "uniform", "rand", "random", "normal")
-_FOLLOWED = _SAME | {*_COMPARE, *_STEPS, *_NOT, *_LOGIC, *_POOLED, *_PADDED, "add", "sub", "rsub", "mul", "div", "neg", "where"}
+_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "where")
+_FOLLOWED = _SAME.union(_COMPARE, _STEPS, _NOT, _LOGIC, _POOLED, _PADDED, _ARITHMETIC)
 
 
 def _affine(law: Law, scale: float, shift: float) -> Law:
