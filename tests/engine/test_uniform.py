@@ -45,7 +45,7 @@ MADE: dict[str, tuple[Forward, float, str]] = {
     "one minus bits": (lambda m, x: x * (1 - torch.empty_like(x).bernoulli_(0.3)), 0.3, "element"),
     "compared in place": (lambda m, x: x * torch.rand_like(x).le_(0.7), 0.3, "element"),
     "compared with a tensor": (lambda m, x: x * (torch.rand_like(x) < torch.tensor(0.75)), 0.25, "element"),
-    "number first": (lambda m, x: x * torch.lt(torch.tensor(0.3).double(), torch.rand_like(x).double()), 0.3, "element"),
+    "number first": (lambda m, x: x * torch.lt(torch.full((), 0.3).double(), torch.rand_like(x)), 0.3, "element"),
     "times a number": (lambda m, x: x * (torch.empty_like(x).bernoulli_(0.7) * (1 / 0.7)), 0.3, "element"),
     "times a boolean": (lambda m, x: x * ((torch.rand_like(x) < 0.7) * 1.0), 0.3, "element"),
     "drawn flat": (lambda m, x: x * (torch.rand(x.shape[0]).view(-1, 1) < 0.7), 0.3, "sample"),
