@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtCore import QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from modelight.widgets import numbers, theme
+from modelight.widgets import numbers, paint, theme
+from modelight.widgets.buttons import KeyboardFocus
 from modelight.widgets.lamp import LampState, paint_lamp
 from modelight.widgets.signs import Sign, paint_sign
 
@@ -46,13 +47,22 @@ def _counted(number: int, one: str, many: str) -> str:
     return "" if not number else one if number == 1 else many.format(numbers.count(number))
 
 
-class StatusBar(QWidget):
-    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first."""
+class StatusBar(KeyboardFocus, QWidget):
+    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first.
+
+    What is said at the right is a link to the whole of it.
+    """
+
+    trace_pressed = Signal()
+    """Someone wants to see what the run left behind."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("status-bar")
         self._status = Status()
+        self._trace = QRectF()
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setFixedHeight(26)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -117,6 +127,24 @@ class StatusBar(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(400, 26)
 
+    def trace_rect(self) -> QRectF:
+        """Where the link at the right is; empty where there is none."""
+        return self._trace
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        over = self._trace.contains(event.position())
+        self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._trace.contains(event.position()):
+            self.trace_pressed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return) and self.trace_text():
+            self.trace_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.color("chrome"))
@@ -146,7 +174,7 @@ class StatusBar(QWidget):
 
     def _paint_trace(self, painter: QPainter) -> float:
         """Paint the right part; returns where it begins."""
-        text = self.trace_text()
+        text, self._trace = self.trace_text(), QRectF()
         if not text:
             return float(self.width())
         calm = not self._status.lost and self._status.kept_passes is None
@@ -157,6 +185,9 @@ class StatusBar(QWidget):
         sign: Sign = "solved" if calm else "critical" if self._status.lost else "dot"
         paint_sign(painter, QPointF(x - 13, self._center()), sign, theme.color("confirmed" if calm else "attention"))
         self._write(painter, QRectF(x, 1, width + 4, 25), text, "text2" if calm else "attention", not calm)
+        self._trace = QRectF(x - 20, 0, width + 24, self.height())
+        painter.setPen(paint.pen("ink" if self._by_keyboard else "edge"))
+        painter.drawLine(QLineF(x, 21.5, x + width, 21.5))
         return x - 24
 
     def _write(self, painter: QPainter, room: QRectF, text: str, tone: str, strong: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
@@ -203,3 +203,23 @@ def test_who_reads_above_is_not_dragged_down(console: Console, qtbot: QtBot) -> 
     bar.setValue(10)
     console.append("more\n" * 5)
     assert bar.value() == 10
+
+
+def test_the_trace_is_a_link_to_the_ledger(qtbot: QtBot) -> None:
+    bar = StatusBar()
+    qtbot.addWidget(bar)
+    bar.resize(900, 26)
+    bar.setValue(Status(1, 1, buffers_put_back=3, parameters_put_back=0))
+    bar.show()
+    qtbot.waitExposed(bar)
+    bar.grab()
+    with qtbot.waitSignal(bar.trace_pressed):
+        qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.trace_rect().center().toPoint())
+    with qtbot.waitSignal(bar.trace_pressed):
+        qtbot.keyClick(bar, Qt.Key.Key_Space)
+    with qtbot.assertNotEmitted(bar.trace_pressed):
+        qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(20, 13))
+    bar.setValue(Status(1, 1))
+    bar.grab()
+    with qtbot.assertNotEmitted(bar.trace_pressed):
+        qtbot.keyClick(bar, Qt.Key.Key_Space)
