@@ -141,7 +141,8 @@ class _Listing:
     ) -> None:
         self._known, self._all, self._deep = content.known, tensors, deep
         self._progress, self._should_stop = progress, should_stop
-        self._read, self._to_read = 0, max(1, sum(values.memory(tensor) for tensor in tensors.values()))
+        wanted = (tensor for name, tensor in tensors.items() if self._is_wanted(name.rpartition(".")[2], tensor))
+        self._read, self._to_read = 0, max(1, sum(values.memory(tensor) for tensor in wanted))
         self._owners: dict[tuple[Any, ...], str] = {}
         self.tensors: list[CheckpointTensor] = []
         self.keys: dict[str, str] = {}
@@ -191,13 +192,15 @@ class _Listing:
     def _figures(self, name: str, key: str, tensor: torch.Tensor) -> values.Exact | None:
         if self._should_stop():
             raise Cancelled
-        wanted = self._deep or marks.is_statistic(name, tensor)
-        if not wanted or values.unreadable(tensor) is not None:
+        if not self._is_wanted(name, tensor) or values.unreadable(tensor) is not None:
             return None
-        if self._deep:
-            self._progress(Clause("reading-values", {"tensor": plain(key)}), self._read / self._to_read)
-            self._read += values.memory(tensor)
+        # On a cold disk each of many statistics, scattered over a large file, takes its time.
+        self._progress(Clause("reading-values", {"tensor": plain(key)}), self._read / self._to_read)
+        self._read += values.memory(tensor)
         return values.exact(tensor, should_stop=self._should_stop)
+
+    def _is_wanted(self, name: str, tensor: torch.Tensor) -> bool:
+        return self._deep or marks.is_statistic(name, tensor)
 
     def _role(
         self, name: str, key: str, node: tree.Node, tensor: torch.Tensor

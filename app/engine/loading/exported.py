@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from modelight.engine.errors import EngineError
-from modelight.engine.loading import baked, standins
+from modelight.engine.loading import baked, mapped, standins
 from modelight.engine.loading.baked import Baked
 from modelight.engine.loading.torchfiles import first_line, refuse
 from modelight.protocol import Clause
@@ -95,8 +95,7 @@ class _Archive:
     def __init__(self, path: Path, stored: bool) -> None:
         self._reader = torch._C.PyTorchFileReader(str(path))
         self.records = frozenset(self._reader.get_all_records())
-        size = path.stat().st_size
-        self._mapped = torch.UntypedStorage.from_file(str(path), False, size) if stored else None
+        self._mapped = mapped.storage(path) if stored else None
 
     def programs(self) -> dict[str, str]:
         """Name of each program → its record."""

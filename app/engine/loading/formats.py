@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
-
-from modelight.engine.loading import distributed, exported, scripts, torchfiles
+from modelight.engine.loading import distributed, exported, mapped, scripts, torchfiles
 from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, first_line, refuse
 from modelight.protocol import Clause
@@ -141,11 +139,12 @@ def _zip(path: Path, trust: Trust) -> Raw:
 
 def _safetensors(path: Path) -> Raw:
     try:
-        with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            return Raw(path, "safetensors", tensors, dict(file.metadata() or {}))
+        tensors, metadata = mapped.read_safetensors(path)
+    except OSError:
+        raise
     except Exception as error:
         raise refuse(f"{path.name} is broken or was cut short: {first_line(error)}") from error
+    return Raw(path, "safetensors", tensors, metadata)
 
 
 def _sharded(index: Path, trust: Trust) -> Raw:
