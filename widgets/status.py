@@ -37,6 +37,8 @@ class Status:
     buffers_put_back: int | None = None
     kept_passes: int | None = None
     """With *Keep updates* on: passes whose updates stand."""
+    kept_before: int = 0
+    """Passes that were kept before the model was opened again: its statistics are the checkpoint's since."""
     lost: str = ""
     """What could not be put back, as a sentence; goes before all else at the right."""
     autograd_also: tuple[int, int] = (0, 0)
@@ -111,9 +113,11 @@ class StatusBar(KeyboardFocus, QWidget):
         if status.lost:
             return status.lost
         if status.kept_passes is not None:
+            so_far = self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
             if status.kept_passes == 1:
-                return self.tr("Keeping updates: 1 pass so far")
-            return self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
+                so_far = self.tr("Keeping updates: 1 pass so far")
+            gone = self.tr("; the restart undid {0}").format(numbers.count(status.kept_before))
+            return so_far + (gone if status.kept_before else "")
         if status.buffers_put_back is None or status.parameters_put_back is None:
             return ""
         put_back = [
