@@ -11,6 +11,9 @@ _PLACE = 5
 _FUNCTIONS = {"batch_norm": ("training", False), "instance_norm": ("use_input_stats", True)}
 """Of each function that normalises, the argument that says so, and its default."""
 
+_ARITHMETIC = ("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "type_as", "to", "addcmul")
+"""Methods of other tensors that only read their arguments, also where they work in place."""
+
 
 def may_move(tree: ast.AST) -> bool:
     """Whether the code may write to the running statistics of ``self``, or normalise with the batch's own."""
@@ -33,6 +36,8 @@ def _calls(call: ast.Call) -> bool:
     name = getattr(function, "attr", getattr(function, "id", ""))
     if name in _FUNCTIONS:
         return _uses_batch(call, *_FUNCTIONS[name])
+    if isinstance(function, ast.Attribute) and name.removesuffix("_") in _ARITHMETIC:
+        return False
     return not (isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "torch")
 
 

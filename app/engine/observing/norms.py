@@ -7,7 +7,7 @@ computed from the layer's whole input, never from a sample: 16 k flat samples le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from modelight.engine.modules import policy
+from modelight.engine.modules import flag, policy
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing.probes import Capture
 from modelight.engine.observing.summary import is_readable
@@ -46,6 +46,7 @@ class _Before:
     variance: Floats | None
     tracked: int | None
     rule: policy.Policy
+    training: bool | None
 
 
 class NormRecorder:
@@ -83,33 +84,61 @@ class NormRecorder:
         if values is None or not is_readable(values) or not values.is_floating_point() or values.numel() == 0:
             batches.unseen = Clause("norm-input-unreadable")
             return
+        self._follow_mode(module)
         batches.pending = values, len(batches.means)
+        if self._exact and self._writes_over(module) and self._before[self._rows.index_of(module)].rule.uses != "batch":
+            self._compute(module, batches)
+
+    def _follow_mode(self, module: nn.Module) -> None:
+        """A forward may bring its norms to another mode: what is told is what the layer then did."""
+        row, training = self._rows.index_of(module), flag.read(module)
+        if training != self._before[row].training:
+            rule = policy.policy(module) or self._before[row].rule
+            self._before[row] = replace(self._before[row], rule=rule, training=training)
+
+    @staticmethod
+    def _writes_over(module: nn.Module) -> bool:
+        """Whether it is others' code, which may work in place: its input has to be read before it runs."""
+        return not getattr(type(module).forward, "__module__", "").startswith("torch.nn.")
 
     def handed_out(self, module: nn.Module | None, mean: torch.Tensor, inverse: torch.Tensor) -> None:
-        """``native_batch_norm`` returned the batch's mean and 1 / sqrt(variance + eps)."""
+        """``native_batch_norm`` returned the batch's mean and 1 / sqrt(variance + eps).
+
+        In half precision they are rounded: where exact ones are asked for they are computed instead.
+        """
         batches = self._batches.get(self._rows.index_of(module)) if module is not None else None
         if batches is None or batches.pending is None or isinstance(module, _InstanceNorm):
             return
-        values, _ = batches.pending
+        values, before = batches.pending
         channels = mean.numel()
-        if channels == 0 or values.numel() % channels:
+        if channels == 0 or values.numel() % channels or (self._exact and mean.element_size() < 4):
             return
         eps = float(getattr(module, "eps", 0.0))
         variance = np.maximum(_double(inverse) ** -2.0 - eps, 0.0)
         self._add(batches, _double(mean), variance, values.numel() // channels)
+        parts = len(batches.means) - before
+        if parts > 1:
+            # One call that normalises its batch in parts, as ghost batch norm does: equal ones, or of unknown size.
+            each, rest = divmod(values.numel() // channels, parts)
+            batches.counts[before:] = [0 if rest else each] * parts
 
     def left(self, module: nn.Module) -> None:
         """A module has run."""
         batches = self._batches.get(self._rows.index_of(module))
         if batches is None or batches.pending is None:
             return
-        values, before = batches.pending
+        _, before = batches.pending
+        if len(batches.means) == before:
+            if self._exact:
+                self._compute(module, batches)
+            else:
+                batches.unseen = Clause("norm-not-asked")
         batches.pending = None
-        if len(batches.means) > before:
+
+    def _compute(self, module: nn.Module, batches: _Batches) -> None:
+        if batches.pending is None:
             return
-        if not self._exact:
-            batches.unseen = Clause("norm-not-asked")
-            return
+        values, _ = batches.pending
         with torch._C._DisableTorchDispatch(), torch.no_grad():
             mean, variance, count = batch_statistics(values.detach(), _has_batch(module, values), _is_instance(module))
         self._add(batches, mean, variance, count)
@@ -181,6 +210,7 @@ def _remember(module: nn.Module, rule: policy.Policy) -> _Before:
         _double(variance) if known and variance is not None else None,
         _count(buffers.get("num_batches_tracked")),
         rule,
+        flag.read(module),
     )
 
 
