@@ -132,6 +132,9 @@ class CompareCell(KeyboardFocus, QAbstractButton):
             painter.drawLine(QLineF(box.left(), y, box.right(), y))
         pitch = box.width() / max(1, len(data.heights))
         width = max(1, round(min(24.0, pitch * 0.72 if pitch > 4 else pitch)))
+        if len(data.heights) and not np.isfinite(data.heights).any():
+            self._nothing_finite(painter, box)
+            return
         role = paint.mark("train" if data.training else "eval")
         zero = self._y(0.0, box)
         for index, height in enumerate(data.heights):
@@ -144,6 +147,14 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         if pitch >= WHISKER_PITCH:
             self._whiskers(painter, data, box, pitch)
+
+    def _nothing_finite(self, painter: QPainter, box: QRectF) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        paint_sign(painter, QPointF(box.left() + 6, box.center().y()), "warning")
+        painter.setFont(theme.font(12, 500))
+        painter.setPen(theme.color("attention"))
+        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(box.adjusted(18, 0, 0, 0), align, self.tr("NaN or infinite"))
 
     def _whiskers(self, painter: QPainter, data: CellData, box: QRectF, pitch: float) -> None:
         painter.setPen(paint.pen("text", 1.25))

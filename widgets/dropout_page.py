@@ -13,7 +13,7 @@ from modelight.widgets import numbers
 from modelight.widgets.counted import counted
 from modelight.widgets.dropout_card import DropoutCard, Lamp, name_of, short_source
 from modelight.widgets.dropout_data import DropoutData, DropoutSite
-from modelight.widgets.labels import label
+from modelight.widgets.labels import ElidedLabel, label
 from modelight.widgets.sections import GAP, MARGIN, Entry, Heading, Page, Rule, row
 from modelight.widgets.segments import Option, SegmentedControl
 from modelight.widgets.signs import Sign, paint_sign
@@ -107,7 +107,9 @@ class _Lines(QWidget):
         for index, (mark, what, words) in enumerate(lines):
             top = Qt.AlignmentFlag.AlignTop
             self._grid.addWidget(mark, index, 0, top)
-            self._grid.addWidget(label(what), index, 1, top)
+            name = ElidedLabel(13, elide=Qt.TextElideMode.ElideMiddle)
+            name.setText(what)
+            self._grid.addWidget(name, index, 1, top)
             said = label(words, tone="text2", size=12, wrap=True)
             said.setContentsMargins(8, 1, 0, 0)
             self._grid.addWidget(said, index, 2, top)

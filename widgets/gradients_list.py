@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QListView, QWidget
 from modelight.widgets import numbers, paint, theme
 from modelight.widgets.counted import counted
 from modelight.widgets.gradients_data import GradientRow
+from modelight.widgets.paths import fitted_path
 from modelight.widgets.row_list import LEFT, RIGHT, ROW_ROLE, RowDelegate, RowList, RowModel
 from modelight.widgets.sections import MARGIN
 from modelight.widgets.signs import paint_sign
@@ -116,7 +117,7 @@ class GradientDelegate(RowDelegate):
         name, small = theme.font(13, 500 if row.leaf else 400), theme.font(11)
         painter.setFont(name)
         painter.setPen(theme.color("text" if row.leaf else "text2"))
-        text = QFontMetricsF(name).elidedText(row.path or row.name, Qt.TextElideMode.ElideMiddle, box.width())
+        text = fitted_path(row.path or row.name, QFontMetricsF(name), box.width())
         painter.drawText(QRectF(box.left(), box.top() + 5, box.width(), 18), LEFT, text)
         below, words = QRectF(box.left(), box.top() + 24, reach - box.left(), 15), self.words(row)
         attention = row.missing > 0 or (row.norm is not None and not math.isfinite(row.norm))

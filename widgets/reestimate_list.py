@@ -6,6 +6,7 @@ from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QPainter
 
 from modelight.widgets import numbers, paint, theme
+from modelight.widgets.paths import fitted_path
 from modelight.widgets.reestimate_data import NormChange
 from modelight.widgets.row_list import LEFT, RIGHT, ROW_ROLE, RowDelegate, RowList, RowModel
 from modelight.widgets.sections import MARGIN
@@ -55,7 +56,7 @@ class ChangeDelegate(RowDelegate):
     def _paint_name(self, painter: QPainter, row: NormChange, box: QRectF) -> None:
         bold, small = theme.font(13, 500), theme.font(11)
         metrics = QFontMetricsF(bold)
-        path = metrics.elidedText(row.path, Qt.TextElideMode.ElideMiddle, box.width())
+        path = fitted_path(row.path, metrics, box.width())
         painter.setFont(bold)
         painter.setPen(theme.color("text"))
         painter.drawText(box, LEFT, path)

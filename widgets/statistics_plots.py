@@ -172,6 +172,8 @@ def bin_edges(values: Floats) -> Floats:
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     span = high - low or max(abs(high) * 0.2, 1e-6)
     step = round_step(span, BINS)
+    if high == low:  # one bar in the middle, not one that fills the plot
+        low, high = low - step * BINS / 4, high + step * BINS / 4
     return np.arange(math.floor(low / step), math.floor(high / step) + 2, dtype=np.float64) * step
 
 

@@ -361,3 +361,10 @@ def test_a_solved_card_says_what_cured_it_and_offers_undo() -> None:
     incident = solved_row(finding(id="ML101"), "Set eval", 14, ROWS)
     assert incident.title == "Output follows the input again"
     assert solved_row(finding(), "Put back checkpoint", 0, ROWS).body == "**Put back checkpoint** did it."
+
+
+def test_a_long_path_leaves_the_sentence_readable() -> None:
+    path = ".".join(f"a_rather_long_module_name_{index:03}" for index in range(12))
+    (card,) = finding_rows([finding(module=path, values={"module": path, "title": "ML999.title"})], ROWS)
+    assert len(card.title) < 90 and card.title.endswith("a_rather_long_module_name_011")
+    assert card.module == path  # what a click goes to

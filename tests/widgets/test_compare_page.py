@@ -364,3 +364,11 @@ def test_a_narrow_cell_keeps_the_names_of_its_figures(page: ComparePage, grad: s
     room = 109 - 2 * TIGHT
     for name, value, weight in one.lines(cell(True, grad, kept_bytes=34_304)):
         assert one._fitting(name, value, weight, room)[0], (name, value)
+
+
+def test_an_output_without_numbers_says_so_in_place_of_bars(page: ComparePage, picture: Any) -> None:
+    cells = tuple(replace(one, heights=np.full(8, np.nan)) for one in data().cells)
+    page.set_data(data(cells=cells))
+    assert picture(page.matrix.cells[0]).holds("attention")
+    page.set_data(data())
+    assert not picture(page.matrix.cells[0]).holds("attention")

@@ -306,3 +306,11 @@ def test_a_wide_page_gives_its_room_to_the_plots(page: DropoutPage, qtbot: QtBot
     qtbot.waitUntil(lambda: page.cards()[0].axis.width() == 226)
     page.resize(1143, 793)
     qtbot.waitUntil(lambda: 350 < page.cards()[0].axis.width() <= 420)
+
+
+def test_a_long_name_does_not_widen_the_page(page: DropoutPage, qtbot: QtBot) -> None:
+    path = ".".join(["a_rather_long_module_name_that_nobody_would_shorten"] * 12)
+    function = site(path=path, place="function", function="F.dropout", source=f"{path}/net.py:3")
+    show(page, qtbot, off(path, 0.2), function)
+    qtbot.waitUntil(lambda: page.page.widget().width() == page.page.viewport().width())
+    assert page.page.widget().minimumSizeHint().width() <= 482 - 20

@@ -224,3 +224,17 @@ def test_the_trace_is_a_link_to_the_ledger(qtbot: QtBot) -> None:
     bar.grab()
     with qtbot.assertNotEmitted(bar.trace_pressed):
         qtbot.keyClick(bar, Qt.Key.Key_Space)
+
+
+def test_a_very_long_message_is_folded_and_stands_in_the_details(qtbot: QtBot) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    banner.resize(900, 400)
+    text = "The run stopped in " + ".".join(["a_rather_long_module_name_that_nobody_would_shorten"] * 20)
+    banner.show_message("problem", text)
+    assert banner.sizeHint().height() < 100 and banner._text.heightForWidth(700) == 3 * 18
+    assert banner.findChild(QPushButton, "banner-details").isVisibleTo(banner)
+    details = banner.findChild(QPlainTextEdit)
+    assert details is not None and details.toPlainText() == text
+    banner.show_message("problem", "Short.", "Traceback")
+    assert details.toPlainText() == "Traceback"
