@@ -117,7 +117,7 @@ def _wrapping(content: Content) -> list[tuple[str, str]]:
         return wrapping(content.raw, {one.key for one in content.candidates})
     # The file is the state dict or the model itself; dicts of something else may lie beside the tensors.
     beside = content.raw if isinstance(content.raw, Mapping) else {}
-    return wrapping({name: item for name, item in beside.items() if name not in content.chosen.tensors}, set())
+    return wrapping({name: item for name, item in beside.items() if str(name) not in content.chosen.tensors}, set())
 
 
 @dataclass

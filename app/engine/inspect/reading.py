@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine.loading import baked, distributed, formats, unwrap
+from modelight.engine.errors import EngineError
+from modelight.engine.loading import baked, distributed, folders, formats, unwrap
 from modelight.engine.loading.baked import Baked
 from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, refuse
@@ -71,7 +71,7 @@ def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) ->
         raise refuse(f"{file} cannot be read: {error.strerror or error}.") from error
     found = _candidates(raw.content)
     if not found:
-        raise refuse(f"{file.name} can be read, but holds no state dict.")
+        raise refuse(f"{file.name} can be read, but holds no state dict: {unwrap.described(raw.content)}.")
     chosen = _choose(found, key, file.name)
     return Content(
         path=str(raw.path),
@@ -107,7 +107,7 @@ def stamp_of(path: str | Path) -> str:
     """The stamp of an open checkpoint's file (:attr:`Content.path`) as it is now; empty where it is gone."""
     try:
         return _stamp(_files(Path(path)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or an index that is being rewritten
+    except (OSError, EngineError):  # gone, or an index that is being rewritten
         return ""
 
 
@@ -118,17 +118,16 @@ def _stamp(files: list[tuple[int, int]]) -> str:
 def _files(path: Path) -> list[tuple[int, int]]:
     """(bytes, time of change) of every file that the checkpoint consists of."""
     if path.is_dir():
-        parts = [*distributed.files(path)]
+        parts = [*distributed.files(path)] if distributed.is_folder(path) else folders.numbered(path)
     else:
-        parts = _shards(path) if path.name.endswith(".index.json") else [path]
+        parts = [path, *_shards(path)] if path.name.endswith(".index.json") else [path]
     states = [part.stat() for part in parts]
     return [(state.st_size, state.st_mtime_ns) for state in states]
 
 
 def _shards(index: Path) -> list[Path]:
-    """An index that was read, and its shards."""
-    names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    return [index, *(index.parent / name for name in sorted(names))]
+    """The shards of an index that was read."""
+    return [index.parent / name for name in folders.index(index).shards]
 
 
 def _candidates(content: Any) -> list[unwrap.Candidate]:
@@ -148,25 +147,11 @@ def _choose(found: list[unwrap.Candidate], key: str, file: str) -> unwrap.Candid
     raise refuse(f"{file} holds no state dict under “{key}”; it holds: {names}.")
 
 
-def _at(content: Any, key: str) -> Any:
-    """What lies at a dotted place. Names may hold dots themselves, so every way of cutting is tried."""
-    if not key or not isinstance(content, Mapping):
-        return content
-    for name, inner in content.items():
-        if name == key:
-            return inner
-        if isinstance(name, str) and key.startswith(f"{name}."):
-            found = _at(inner, key[len(name) + 1 :])
-            if found is not None:
-                return found
-    return None
-
-
 def _known(raw: Any, key: str, programs: Mapping[str, Program]) -> Known:
     if key in programs:
         program = programs[key]
         return Known(types=program.types, parameters=program.parameters, modes=program.modes)
-    content = _at(raw, key)
+    content = unwrap.at(raw, key)
     if not isinstance(content, nn.Module):
         return Known()
     script = content if isinstance(content, torch.jit.ScriptModule) else None

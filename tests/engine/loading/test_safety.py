@@ -287,7 +287,7 @@ def test_a_file_that_needs_more_memory_than_there_is_is_not_called_broken(
     path = saved({"w": torch.ones(1)}, tmp_path / "a.pt")
 
     def too_large(*_: object, **__: object) -> None:
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory: you tried …")
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory: …")
 
     monkeypatch.setattr(torch, "load", too_large)
     error = refusal(path)
