@@ -328,3 +328,29 @@ def test_a_forward_that_switches_itself_to_train_drops_whatever_its_flag() -> No
     command = Run(id=1, seed=0, repeats=1, batch=1, grad_mode="no_grad")
     (shown,) = runner.run(model, inputs, command, rows=Rows(model)).dropouts
     assert shown.active and shown.follows_flag is False
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_a_dropout_in_a_script_follows_its_flag_and_one_that_was_traced_does_not() -> None:
+    layers, value = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.4)), torch.randn(30, 6)
+    scripted = torch.jit.script(layers)
+    traced = torch.jit.trace(layers, value, check_trace=False)
+    first, second = modelight.observe(nn.Sequential(scripted, traced), value).dropouts
+    assert (first.path, first.follows_flag, second.path, second.follows_flag) == ("0", True, "1", False)
+    assert first.dropped is not None and second.dropped is not None
+
+
+class Switched(nn.Module):
+    always = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(x, 0.4, self.training or self.always)
+
+
+def test_a_setting_that_overrides_the_flag_is_told_in_train_as_in_eval() -> None:
+    model, value = Switched(), torch.ones(50)
+    assert [drop.follows_flag for drop in modelight.observe(model, value).dropouts] == [True]
+    model.always = True
+    for training in (True, False):
+        (drop,) = modelight.observe(model.train(training), value).dropouts
+        assert drop.active and drop.follows_flag is False

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine.modules import flag
+from modelight.engine.modules import code, flag
 from modelight.engine.observing import origin, uniform
 from modelight.engine.observing.idle import Call, inside
 from modelight.engine.observing.uniform import Draw, Even, Law, Two
@@ -152,6 +152,8 @@ class MaskRecorder:
     def _follows(self, found: origin.Origin, owner: nn.Module | None) -> bool | None:
         if found.is_layer and self._running() is not owner:
             return False  # a layer that is not registered: train() and eval() never reach it
+        if owner is not None and code.overrides_flag(owner):
+            return False  # it asks for its flag, and a setting of its own decides
         return found.follows_flag
 
     # ------------------------------------------------------------------------------------------------ what it falls on
