@@ -76,7 +76,7 @@ class Client(QObject):
         self._opening = 0
         """Id of the Open that is under way."""
         self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
-        self._patience.timeout.connect(self.stop)
+        self._patience.timeout.connect(self._give_up)
 
     @property
     def pid(self) -> int:
@@ -137,6 +137,14 @@ class Client(QObject):
             return
         self._wanted = True
         self._kill()
+
+    def _give_up(self) -> None:
+        """End the process that does not stop opening, and answer in its place."""
+        if self._process is not None and self._opening:
+            failure = p.Failure(id=self._opening, kind="cancelled", type="Cancelled", message="Stopped.")
+            self._opening = 0
+            self.stop()
+            self.received.emit(failure)
 
     def close(self) -> None:
         """End it and wait until it is gone; for the end of the window."""

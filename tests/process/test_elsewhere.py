@@ -136,7 +136,8 @@ def test_an_interpreter_that_hangs_is_ended_when_it_is_cancelled(qtbot: QtBot, t
     notes = Notes(session)
     session.open(Setup(DIGITS))
     qtbot.wait(300)
-    session.cancel_all()
+    with qtbot.waitSignal(session.refused, timeout=PATIENCE):
+        session.cancel_all()
     qtbot.waitUntil(lambda: not session.alive, timeout=5000)
     assert notes.problems == []
     session.close()

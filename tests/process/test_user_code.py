@@ -42,7 +42,8 @@ def test_an_import_that_never_ends_is_cancelled(
     """There is no model yet that could be lost, so its process is ended; the next open has a new one."""
     session.open(written(tmp_path, code))
     qtbot.waitUntil(lambda: "now" in "".join(notes.console), timeout=PATIENCE)
-    session.cancel_all()
+    with qtbot.waitSignal(session.refused, timeout=PATIENCE):
+        session.cancel_all()
     qtbot.waitUntil(lambda: not session.alive, timeout=10_000)
     assert notes.problems == [] and session.model is None
     open_and_settle(qtbot, session, Setup(DIGITS))

@@ -51,9 +51,12 @@ class _Watch:
         """On a thread of its own, until :attr:`over`."""
         while not self.over.wait(INTERVAL):
             package, importing = _newest(), self._importing
-            if importing is not None and package != self._package:
-                self._package = package
-                self._progress(Clause("importing", {"what": f"{importing.values['what']}: {package}"}), None)
+            if importing is None or package == self._package:
+                continue
+            self._package, what = package, str(importing.values["what"])
+            # The person's own module is the newest before it has imported anything.
+            if package not in what:
+                self._progress(Clause("importing", {"what": f"{what}: {package}"}), None)
 
 
 def _newest() -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import runner
 from modelight.engine.process import importing
 from modelight.engine.process.failures import failure
+from modelight.engine.process.files import files
 from modelight.engine.process.inbox import Inbox
 
 Send = Callable[[p.Event], None]
@@ -39,17 +38,6 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
-
-
-def _files(model: opening.OpenModel) -> list[str]:
-    """What the model was made from, and what the user's own folder adds to it."""
-    files = [] if model.report is None else [model.report.path]
-    source = getattr(model.source, "__file__", None)
-    if source:
-        folder = Path(source).resolve().parent
-        loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        files += sorted({file for file in loaded if file and Path(file).resolve().parent == folder})
-    return files
 
 
 class Server:
@@ -163,7 +151,7 @@ class Server:
             device=str(model.device),
             classes=list(model.classes),
             parameters={name: value.requires_grad for name, value in model.module.named_parameters()},
-            files=_files(model),
+            files=files(model, self._directory),
         )
 
     def _load_checkpoint(self, command: p.LoadCheckpoint) -> p.Event:
