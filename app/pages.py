@@ -27,6 +27,7 @@ class Pages(QWidget):
         super().__init__(parent)
         self._session = session
         self.seen = Seen()
+        self._opening = False
         self._views: dict[str, View] = {}
         self._makers: dict[str, Callable[[], View]] = {
             "output": lambda: OutputView(session, self.seen),
@@ -73,6 +74,9 @@ class Pages(QWidget):
         # Several things change at once after a flip; the page is filled once, when all have been said.
         self._due = QTimer(self, singleShot=True, interval=0)
         self._due.timeout.connect(self.refresh)
+        session.opening.connect(lambda _: self._set_opening(True))
+        for done in (session.opened, session.problem, session.consent_needed):
+            done.connect(lambda _: self._set_opening(False))
         self.tabs.currentChanged.connect(self._on_tab)
         session.console.connect(self.console.append)
         for emptied in (session.opening, session.opened, session.input_changed):
@@ -166,7 +170,8 @@ class Pages(QWidget):
 
     def _show_empty(self) -> None:
         if self._session.model is None:
-            self._empty.set_text(self.tr("Open a model to see what it does."))
+            opening = self.tr("Opening the model…")
+            self._empty.set_text(opening if self._opening else self.tr("Open a model to see what it does."))
         elif not self._session.alive:
             self._empty.set_text(self.tr("The model process has ended."), self.tr("Restart"))
         elif self._session.cycle.busy:
@@ -180,6 +185,10 @@ class Pages(QWidget):
             self._empty.set_text(self.tr("Run the model to see what it does in this state."), self.tr("Run"))
         if not self._session.cycle.busy or self.stack.currentWidget() is self._empty:
             self.stack.setCurrentWidget(self._empty)
+
+    def _set_opening(self, opening: bool) -> None:
+        self._opening = opening
+        self._due.start()
 
     def _on_empty_pressed(self) -> None:
         if self._session.alive:

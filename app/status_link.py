@@ -52,7 +52,7 @@ class StatusLink(QObject):
         kept = self._kept if keeping or self._kept else None
         before = self._kept_before
         if frame is None:
-            self._bar.setValue(Status(modes.train, modes.eval, kept_passes=kept, kept_before=before))
+            self._bar.setValue(Status(modes.train, modes.eval, kept_passes=kept, keeping=keeping, kept_before=before))
             return
         self._bar.setValue(
             Status(
@@ -67,6 +67,7 @@ class StatusLink(QObject):
                 parameters_put_back=frame.ledger.parameters,
                 buffers_put_back=frame.ledger.buffers,
                 kept_passes=kept,
+                keeping=keeping,
                 kept_before=before,
                 lost=lost_words(frame),
             )

@@ -79,6 +79,7 @@ class LedgerPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("ground", "surface")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.heading, self.verdict, self.notes = Heading(), label(wrap=True), label(tone="text2", size=12, wrap=True)
         self.model, self.list = RowModel[LedgerRow](), RowList()
         self.list.setModel(self.model)

@@ -37,6 +37,8 @@ class Status:
     buffers_put_back: int | None = None
     kept_passes: int | None = None
     """With *Keep updates* on: passes whose updates stand."""
+    keeping: bool = True
+    """Whether *Keep updates* is on; off, those that were kept before still stand."""
     kept_before: int = 0
     """Passes that were kept before the model was opened again: its statistics are the checkpoint's since."""
     lost: str = ""
@@ -113,9 +115,10 @@ class StatusBar(KeyboardFocus, QWidget):
         if status.lost:
             return status.lost
         if status.kept_passes is not None:
-            so_far = self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
-            if status.kept_passes == 1:
-                so_far = self.tr("Keeping updates: 1 pass so far")
+            one, many = self.tr("Keeping updates: 1 pass so far"), self.tr("Keeping updates: {0} passes so far")
+            if not status.keeping:
+                one, many = self.tr("Updates of 1 pass were kept"), self.tr("Updates of {0} passes were kept")
+            so_far = one if status.kept_passes == 1 else many.format(numbers.count(status.kept_passes))
             gone = self.tr("; the restart undid {0}").format(numbers.count(status.kept_before))
             return so_far + (gone if status.kept_before else "")
         if status.buffers_put_back is None or status.parameters_put_back is None:

@@ -93,3 +93,14 @@ def test_a_restart_says_that_kept_updates_are_gone(stage: Offscreen, after: Afte
     assert f"the restart undid {kept}" in stage.window.status.trace_text()
     after(stage, lambda: stage.session.open(Setup(f"{spec}:Raises", keep_updates=True)))
     assert "undid" not in stage.window.status.trace_text()
+
+
+def test_while_a_model_is_opened_nothing_is_claimed(stage: Offscreen, after: After, spec: str) -> None:
+    after(stage, lambda: stage.session.open(Setup("modelight.sample_models.digits_cnn:build")))
+    stage.session.open(Setup(f"{spec}:Raises"))
+    stage.window.pages.refresh()
+    assert empty_page(stage).line.text() == "Opening the model…"
+    assert empty_page(stage).button.isHidden()
+    assert stage.window.toolbar.mode.value() == ""
+    after(stage, lambda: None)
+    assert stage.window.toolbar.mode.value() == "train"

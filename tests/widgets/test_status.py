@@ -60,6 +60,7 @@ def test_segments_in_their_order(bar: StatusBar) -> None:
         ),
         (Status(1, 1, buffers_put_back=3, parameters_put_back=0, kept_passes=20), "Keeping updates: 20 passes so far"),
         (Status(1, 1, kept_passes=1), "Keeping updates: 1 pass so far"),
+        (Status(1, 1, kept_passes=2, keeping=False), "Updates of 2 passes were kept"),
         (Status(1, 1, kept_passes=0, kept_before=3), "Keeping updates: 0 passes so far; the restart undid 3"),
         (Status(1, 1, kept_passes=2, lost="w could not be put back."), "w could not be put back."),
     ],
