@@ -166,3 +166,14 @@ def test_a_counter_that_is_not_a_number_leaves_the_updates_unknown(tmp_path: Pat
     torch.save(moved, tmp_path / "b.pt")
     (found,) = diff(open_checkpoint(tmp_path / "a.pt"), open_checkpoint(tmp_path / "b.pt")).statistics
     assert (found.drift, found.updates) == (1.0, None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_quantized_channel_by_channel_are_compared(tmp_path: Path) -> None:
+    scales, zeros = torch.tensor([0.5, 0.25]), torch.zeros(2, dtype=torch.long)
+    one, other = (
+        torch.quantize_per_channel(torch.tensor(rows), scales, zeros, 0, torch.qint8)
+        for rows in ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.5], [1.0, 1.0]])
+    )
+    found = of(compare(tmp_path, {"a": one}, {"a": other}), "a")
+    assert (found.changed, found.largest) == (2, 1.0)

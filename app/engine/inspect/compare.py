@@ -78,6 +78,8 @@ def _tensor(
 
 
 def _pairs(mine: torch.Tensor, theirs: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    # Cut into pieces, a tensor that was quantized channel by channel no longer knows its channels.
+    mine, theirs = (one.dequantize() if one.is_quantized else one for one in (mine, theirs))
     if mine.is_contiguous() and theirs.is_contiguous():
         lines = mine.detach().view(-1), theirs.detach().view(-1)
     else:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine.loading.standins import StandIn, array_of
+from modelight.engine.loading.standins import Nested, StandIn, Unshaped, array_of
 from modelight.engine.loading.standins import plain as plain_value
 from modelight.protocol import plain
 from modelight.widgets import numbers
@@ -111,6 +111,8 @@ def _number(value: Any) -> str:
 
 
 def _tensor(value: torch.Tensor) -> str:
+    if value.is_nested:
+        return "nested tensor"
     readable = value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
     if value.numel() == 1 and readable and not value.is_nested:
         return _number(value.item())
@@ -119,6 +121,10 @@ def _tensor(value: torch.Tensor) -> str:
 
 def _stand_in(value: StandIn) -> str:
     """What a path or a date was made of; the bytes of a numpy scalar tell nothing without numpy."""
+    if isinstance(value, Nested):
+        return "nested tensor"
+    if isinstance(value, Unshaped):
+        return "lazy, without a shape yet"
     parts = value.state if isinstance(value.state, tuple) else ()
     simple = parts and all(isinstance(part, str | int | float) for part in parts)
     return text_of(parts) if simple else "‹…›"

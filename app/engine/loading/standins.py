@@ -55,6 +55,14 @@ class Moment(StandIn):
     """``datetime.datetime``: ten bytes."""
 
 
+class Unshaped(StandIn):
+    """A parameter or buffer of a lazy layer that never ran: it has no shape yet."""
+
+
+class Nested(StandIn):
+    """In place of a nested tensor, which has no shape either."""
+
+
 def empty_dict(*_: Any) -> dict[Any, Any]:
     """For a ``defaultdict``: its factory is dropped, its items follow."""
     return {}
@@ -111,6 +119,7 @@ _INERT: dict[type[StandIn], tuple[str, ...]] = {
     Array: ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
     Dtype: ("numpy.dtype",),
     Moment: ("datetime.datetime",),
+    Unshaped: ("torch.nn.parameter.UninitializedParameter", "torch.nn.parameter.UninitializedBuffer"),
     StandIn: (
         "numpy.ndarray",
         "argparse.Namespace",

@@ -88,6 +88,8 @@ def _as_tensors(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _as_tensor(item: Any) -> Any:
+    if isinstance(item, torch.Tensor) and item.is_nested:
+        return standins.Nested()
     array = item if isinstance(item, np.ndarray) else standins.array_of(item)
     return torch.from_numpy(array) if array is not None and array.dtype.kind in "biufc" else item
 

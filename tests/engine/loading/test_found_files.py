@@ -315,3 +315,17 @@ def test_a_frozen_script_has_no_weights_to_load(tmp_path: Path) -> None:
     torch.jit.freeze(torch.jit.script(net().eval())).save(str(tmp_path / "frozen.pt"))
     with pytest.raises(EngineError, match="its script was frozen"):
         checkpoint.read(tmp_path / "frozen.pt")
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
+def test_what_has_no_shape_is_listed_and_loads_nowhere(tmp_path: Path) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    path = saved(tmp_path / "a.pt", {**STATE, **nn.LazyLinear(2).state_dict(prefix="lazy."), "nested": nested})
+    facts = inspect.inspect(path, deep=True)
+    assert dict(facts.extras) == {
+        "lazy.weight": "lazy, without a shape yet",
+        "lazy.bias": "lazy, without a shape yet",
+        "nested": "nested tensor",
+    }
+    assert len(facts.tensors) == len(STATE)
+    assert checkpoint.load_into(net(), path).unexpected == ["lazy.weight", "lazy.bias", "nested"]
