@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,21 @@ def test_zeros_and_ones_that_multiply_nothing_are_unseen_with_the_reason() -> No
     (drop,) = modelight.observe(Calls(forward), torch.randn(8, 6)).dropouts
     assert drop.dropped is None and drop.observed is None and drop.p == 0.5
     assert drop.unseen is not None and drop.unseen.id == "noise-not-applied"
+
+
+def test_noise_that_goes_through_the_whole_model_keeps_nothing_of_it_alive() -> None:
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = x + torch.rand_like(x)
+        for _ in range(60):
+            x = x + x.relu()
+            kept.append(weakref.ref(x))
+            assert sum(alive() is not None for alive in kept) <= 15
+        return x
+
+    seen = modelight.observe(Calls(forward), torch.randn(8, 6))
+    assert len(kept) == 60 and seen.dropouts == [] and sum(alive() is not None for alive in kept) <= 1
 
 
 # ------------------------------------------------------------------------------------------------------- drop block

@@ -216,25 +216,30 @@ class MaskRecorder:
 
     def follow(self, func: Any, args: Sequence[Any], result: Any) -> None:
         """One operator went by while something was waiting."""
-        self._fill(func, args, result)
+        by = uniform.known(func)
+        if by is not None and by.fills:
+            self._fill(by, args, result)
+        expired = False
         for draw in self._waiting:
-            law = draw.follow(func, args, result)
-            if draw.drop is None and draw.rounded and law is not None:
+            draw.patience -= 1
+            expired |= draw.patience <= 0
+            law = None if by is None else draw.follow(by, args, result)
+            if law is not None and draw.drop is None and draw.rounded:
                 draw.drop = self._not_applied(draw.found, law)
-        self._waiting = [draw for draw in self._waiting if draw.patience > 0]
+        if expired:
+            self._waiting = [draw for draw in self._waiting if draw.patience > 0]
 
-    def _fill(self, func: Any, args: Sequence[Any], result: Any) -> None:
+    def _fill(self, by: uniform.Operator, args: Sequence[Any], result: Any) -> None:
         """Values were filled with zero by another operator than a multiplication."""
-        for filling in uniform.fillings(func, args):
+        for filling in uniform.fillings(by, args):
             if self._mask_of(filling.mask) is None or not uniform.is_zero(filling.filler):
                 continue
-            written = uniform.writes(func)
-            met = self._applying(filling.mask, filling.values, ones=filling.ones, overwritten=written)
+            met = self._applying(filling.mask, filling.values, ones=filling.ones, overwritten=by.writes)
             if met is not None:
                 if filling.leading:
                     over = filling.values.dim() - met.dropped.dim()
                     met.dropped = met.dropped.reshape(*met.dropped.shape, *[1] * over)
-                self.applied(met, filling.values if written else result)
+                self.applied(met, filling.values if by.writes else result)
                 return
 
     def _describe(self, drop: Drop, values: torch.Tensor, overwritten: bool = False) -> None:

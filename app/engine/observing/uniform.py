@@ -20,8 +20,10 @@ from torch._ops import OpOverload
 
 from modelight.engine.observing.origin import Origin
 
-PATIENCE = 200
-"""Operators within which noise has to go on towards a mask, to count as one."""
+PATIENCE, BRIEFLY = 200, 24
+"""Operators within which two values have to meet what they mask, and other noise has to come to two values."""
+FORMS = 12
+"""Of one draw so many tensors are kept at a time: sums of noise and activations could go on through the whole model."""
 
 
 class Even(NamedTuple):
@@ -74,6 +76,7 @@ _POOLED = ("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", 
 _PADDED = ("constant_pad_nd", "pad")
 _DRAWS = ("bernoulli", "uniform", "rand", "random", "normal")
 _ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "where")
+_FILLING = ("where", "masked_fill", "index_put")
 _FOLLOWED = _SAME.union(_COMPARE, _STEPS, _NOT, _LOGIC, _POOLED, _PADDED, _ARITHMETIC)
 
 
@@ -180,20 +183,26 @@ def _goes_on(name: str, law: Law, place: int, args: Sequence[Any]) -> Law | None
     return None
 
 
-class _Operator(NamedTuple):
+class Operator(NamedTuple):
+    """What an operator may do to noise."""
+
     name: str
     """Without namespace and the underscore of an operator that works in place."""
     writes: bool
+    fills: bool
+    """Whether it may fill values with zero where a mask says so. (Multiplications are told elsewhere.)"""
 
 
 @cache
-def _operator(func: Any) -> _Operator | None:
+def known(func: Any) -> Operator | None:
+    """None where an operator neither hands noise on nor writes to anything."""
     if not isinstance(func, OpOverload):
         return None
-    name = func._schema.name.removeprefix("aten::")
-    writes = bool(func._schema.is_mutable)
+    name, writes = func._schema.name.removeprefix("aten::"), bool(func._schema.is_mutable)
     name = name[:-1] if writes and name.endswith("_") and not name.endswith("__") else name
-    return None if name in _DRAWS else _Operator(name, writes)
+    if name in _DRAWS or not (writes or name in _FOLLOWED or name in _FILLING):
+        return None
+    return Operator(name, writes, name in _FILLING)
 
 
 # -------------------------------------------------------------------------------------------------------- what is kept
@@ -216,13 +225,16 @@ class Draw:
     """What is known of it as a dropout; None where that it is a mask will only be sure when it is applied."""
     rounded: bool = False
     """Whether it was brought to two whole numbers, which is done for a mask alone. A comparison may be anything."""
-    patience: int = PATIENCE
+    patience: int = BRIEFLY
     forms: list[_Form] = field(default_factory=list)
 
     def add(self, made: torch.Tensor, law: Law) -> None:
         """A tensor was drawn, or made of what was."""
         self.forms.append(_Form(made, _address(made), law))
-        self.patience = PATIENCE
+        if len(self.forms) > FORMS:
+            del self.forms[1]
+        if isinstance(law, Two):
+            self.patience = PATIENCE
 
     def forget(self, written: torch.Tensor) -> None:
         """A tensor was written to: whatever looks at the same memory holds something else now."""
@@ -237,19 +249,15 @@ class Draw:
                 return form.law
         return None
 
-    def follow(self, func: Any, args: Sequence[Any], result: Any) -> Law | None:
-        """One operator went by. Returns the law of its result, where that was made of this draw."""
-        self.patience -= 1
-        known = _operator(func)
-        if known is None or not (known.writes or known.name in _FOLLOWED):
-            return None
+    def follow(self, by: Operator, args: Sequence[Any], result: Any) -> Law | None:
+        """An operator went by. Returns the law of its result, where that was made of this draw."""
         for place, value in enumerate(args[:2]):
             law = self.law_of(value)
             if law is not None:
-                if known.writes and place == 0:
+                if by.writes and place == 0:
                     self.forget(value)
-                new = self._made(result, _goes_on(known.name, law, place, args))
-                self.rounded |= known.name in _STEPS and isinstance(new, Two)
+                new = self._made(result, _goes_on(by.name, law, place, args))
+                self.rounded |= by.name in _STEPS and isinstance(new, Two)
                 return new
         return None
 
@@ -285,17 +293,14 @@ class Filling(NamedTuple):
     """Whether the mask lies over the first dimensions, as an index does, instead of the last."""
 
 
-def fillings(func: Any, args: Sequence[Any]) -> list[Filling]:
+def fillings(by: Operator, args: Sequence[Any]) -> list[Filling]:
     """What ``torch.where``, ``masked_fill`` with a tensor and ``values[mask] = …`` may have filled in."""
-    known = _operator(func)
-    if known is None:
-        return []
-    if known.name == "where" and len(args) == 3:
+    if by.name == "where" and len(args) == 3:
         mask, one, zero = args
         return [Filling(mask, one, zero, False), Filling(mask, zero, one, True)]
-    if known.name == "masked_fill":
+    if by.name == "masked_fill":
         return [Filling(args[1], args[0], args[2], True)] if isinstance(args[2], torch.Tensor) else []
-    if known.name == "index_put" and len(args) == 3 and len(args[1]) == 1:
+    if by.name == "index_put" and len(args) == 3 and len(args[1]) == 1:
         return [Filling(args[1][0], args[0], args[2], True, leading=True)]
     return []
 
@@ -319,12 +324,6 @@ def once(mask: torch.Tensor) -> torch.Tensor:
         if step == 0 and mask.shape[dimension] > 1:
             mask = mask.narrow(dimension, 0, 1)
     return mask
-
-
-def writes(func: Any) -> bool:
-    """Whether an operator writes to an argument."""
-    known = _operator(func)
-    return known is not None and known.writes
 
 
 def is_unit_interval(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
