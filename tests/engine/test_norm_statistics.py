@@ -229,3 +229,14 @@ def test_a_norm_that_overwrites_its_input_has_the_statistics_of_what_it_was_give
     model = nn.Sequential(nn.Identity(), InPlace())
     seen = modelight.observe(model, values).norms["1"]
     assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], values.mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_norm_whose_own_hook_may_change_its_input_is_not_told_from_what_the_hook_was_given(training: bool) -> None:
+    norm, values = nn.BatchNorm1d(3).train(training), torch.randn(9, 3) + 5
+    norm.register_forward_pre_hook(lambda module, args: (args[0] * 10,))
+    seen = modelight.observe(norm, values).norms[""]
+    if training:  # the operator tells
+        assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], 10 * values.mean(0), rtol=1e-4)
+    else:
+        assert seen.batch_mean is None and seen.unseen is not None and seen.unseen.id == "norm-input-unreadable"

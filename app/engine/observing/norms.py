@@ -86,7 +86,8 @@ class NormRecorder:
             return
         self._follow_mode(module)
         batches.pending = values, len(batches.means)
-        if self._exact and self._writes_over(module) and self._before[self._rows.index_of(module)].rule.uses != "batch":
+        early = self._exact and self._writes_over(module) and not _may_be_given_another(module)
+        if early and self._before[self._rows.index_of(module)].rule.uses != "batch":
             self._compute(module, batches)
 
     def _follow_mode(self, module: nn.Module) -> None:
@@ -129,7 +130,9 @@ class NormRecorder:
             return
         _, before = batches.pending
         if len(batches.means) == before:
-            if self._exact:
+            if _may_be_given_another(module):
+                batches.unseen = Clause("norm-input-unreadable")
+            elif self._exact:
                 self._compute(module, batches)
             else:
                 batches.unseen = Clause("norm-not-asked")
@@ -277,6 +280,11 @@ def _after(start: Floats, batches: Floats, momentum: float | None, tracked: int)
     kept = (1 - momentum) ** forwards
     repeated = passes if kept == 1 else (1 - kept**passes) / (1 - kept)
     return np.asarray(kept**passes * start + repeated * once)
+
+
+def _may_be_given_another(module: nn.Module) -> bool:
+    """Whether hooks of its own stand between the input that is seen and the one that the layer normalises."""
+    return any(not type(hook).__module__.startswith("torch.") for hook in module._forward_pre_hooks.values())
 
 
 def _is_instance(module: nn.Module) -> bool:
