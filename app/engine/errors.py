@@ -41,6 +41,16 @@ def said(error: BaseException) -> str:
         return f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
 
 
+_FULL = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short, on the host or on a device. torch says so on the host with a plain RuntimeError."""
+    named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    told = isinstance(error, RuntimeError) and any(words in said(error) for words in _FULL)
+    return isinstance(error, MemoryError) or named or told
+
+
 def never_stop() -> bool:
     """For callers that cannot be cancelled."""
     return False

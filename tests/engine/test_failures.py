@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from modelight.engine.errors import EngineError, said
 from modelight.engine.loading import opening
@@ -91,3 +92,40 @@ def test_an_exception_that_cannot_be_shown_is_named() -> None:
 
     assert said(Shy()) == "Shy (its message cannot be shown: RuntimeError)"
     assert failure(1, Shy()).type == "Shy"
+
+
+class Stop(BaseException):
+    """What no ``except Exception`` stops."""
+
+
+@pytest.mark.parametrize("error", [Stop("enough"), KeyboardInterrupt(), GeneratorExit()])
+def test_what_the_persons_code_raised_past_every_handler_is_not_called_modelights_mistake(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        raise error
+    heard = failure(1, caught.value)
+    assert heard.kind == "build" and "internal" not in heard.message
+    assert heard.message.startswith(f"The code of the model raised {type(error).__name__}")
+    assert "test_failures.py:" in heard.message
+
+
+def test_running_out_of_memory_is_told_as_such_on_the_host_too() -> None:
+    layer = torch.nn.Linear(4, 2)
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**14)
+    wrapped = EngineError("The model raised RuntimeError in body.0: …", kind="run", module="body.0")
+    wrapped.__cause__ = caught.value
+    for heard in (failure(1, wrapped), failure(1, caught.value)):
+        assert heard.kind == "memory" and "allocate 400000000000000 bytes" in heard.message
+        assert "enforce fail" not in heard.message
+    assert failure(1, wrapped).message.startswith("Not enough memory in body.0: ")
+    assert failure(1, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")).kind == "memory"
+    assert failure(1, MemoryError()).message == "Not enough memory."
+    with pytest.raises(RuntimeError) as other:
+        layer(torch.ones(3))
+    assert failure(1, EngineError("…", kind="run")).kind == "run" and failure(1, other.value).kind == "internal"
+
+
+def test_a_sentence_that_already_tells_of_memory_stays() -> None:
+    error = EngineError("The model does not fit into the memory of cuda:0.", kind="memory")
+    error.__cause__ = MemoryError("words of the allocator")
+    assert failure(1, error).message == "The model does not fit into the memory of cuda:0."

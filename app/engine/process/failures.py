@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sysconfig
 import traceback
 from pathlib import Path
 
-from modelight.engine.errors import EngineError, said
+from modelight.engine.errors import EngineError, is_out_of_memory, said
 from modelight.protocol import Failure, plain
 
 _OURS = str(Path(__file__).resolve().parents[1])
+_INTERNALS = re.compile(r"^\[enforce fail at [^\]]*\] [^.]*\. ")
 MAX_TEXT = 200_000
 MAX_SENTENCE = 1_000
 """Longer messages (a dump of a tensor, say) are told by their ends; the traceback holds the whole."""
@@ -17,20 +20,40 @@ MAX_SENTENCE = 1_000
 def failure(command_id: int, error: BaseException) -> Failure:
     """The :class:`Failure` for an exception that ended a command.
 
-    ``type`` and ``message`` are those of the original exception where the engine's own wraps one.
+    ``type`` and ``message`` are those of the original exception where the engine's own wraps one. Memory that was
+    short is told as that, wherever it was; what the person's code raised past every handler is told as its own.
     """
-    kind = error.kind if isinstance(error, EngineError) else "internal"
-    clause = error.clause if isinstance(error, EngineError) else None
-    module = error.module if isinstance(error, EngineError) else None
+    kind, clause, module, origin = "internal", None, None, _origin(error)
+    message = said(error)
+    if isinstance(error, EngineError):
+        kind, clause, module = error.kind, error.clause, error.module
+    elif (place := _place(error)) is not None:
+        kind, message = "build", f"The code of the model raised {_named(error)} ({place})."
+    if kind != "memory" and is_out_of_memory(origin):
+        where, words = f" in {module}" if module else "", _INTERNALS.sub("", said(origin))
+        kind, clause, message = "memory", None, f"Not enough memory{where}" + (f": {words}" if words else ".")
     return Failure(
         id=command_id,
         kind=kind,
-        type=type(_origin(error)).__name__,
-        message=plain(_shortened(said(error))),
+        type=type(origin).__name__,
+        message=plain(_shortened(message)),
         traceback=plain(_trace(error, kind))[-MAX_TEXT:],
         clause=clause,
         module=module,
     )
+
+
+def _named(error: BaseException) -> str:
+    words = said(error)
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _place(error: BaseException) -> str | None:
+    """``file.py:12`` if that is where the exception came from, and it is the person's own; else None."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or is_library(file := frames[-1].filename) or _is_ours(file):
+        return None
+    return f"{Path(file).name}:{frames[-1].lineno}"
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -69,6 +92,16 @@ def _leave_out_ours(formatted: traceback.TracebackException) -> None:
     for other in (formatted.__cause__, formatted.__context__):
         if other is not None:
             _leave_out_ours(other)
+
+
+def is_library(file: str) -> bool:
+    """Python's own modules and installed packages."""
+    path = Path(file)
+    return (
+        bool({"site-packages", "dist-packages"} & set(path.parts))
+        or path.is_relative_to(sysconfig.get_path("stdlib"))
+        or file.startswith("<")
+    )
 
 
 def _is_ours(file: str) -> bool:

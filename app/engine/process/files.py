@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from pathlib import Path
 
 from modelight.engine.loading.opening import OpenModel
+from modelight.engine.process.failures import is_library
 
 MOST = 500
 """More are not watched: a person who opens a model with the root of a disk as directory does not mean all of it."""
-_INSTALLED = {"site-packages", "dist-packages"}
-_NOT_THE_PERSONS = (sysconfig.get_path("stdlib"), str(Path(__file__).resolve().parents[2]))
+_OURS = Path(__file__).resolve().parents[2]
 
 
 def files(model: OpenModel, directory: str) -> list[str]:
@@ -35,4 +34,4 @@ def _file(module: object) -> Path | None:
 
 
 def _is_the_persons(file: Path) -> bool:
-    return not _INSTALLED & set(file.parts) and not any(file.is_relative_to(place) for place in _NOT_THE_PERSONS)
+    return not is_library(str(file)) and not file.is_relative_to(_OURS)
