@@ -107,9 +107,9 @@ def _operators(module: torch.jit.ScriptModule) -> Iterator[tuple[str, str, Mappi
 
 def _graphs(part: Any) -> Iterator[Any]:
     """The graphs of a module's own methods; calls of its children are calls in them."""
-    own = getattr(part, "_c", None)
-    for name in own._method_names() if own is not None else ():
-        yield own._get_method(name).graph
+    own: Any = getattr(part, "_c", None)
+    if own is not None:
+        yield from (own._get_method(name).graph for name in own._method_names())
 
 
 def _arguments(node: Any) -> Mapping[str, Any]:

@@ -93,7 +93,7 @@ class _Archive:
     """The records of a zip, through torch's own reader."""
 
     def __init__(self, path: Path, stored: bool) -> None:
-        self._reader = torch._C.PyTorchFileReader(str(path))
+        self._reader: Any = torch._C.PyTorchFileReader(str(path))
         self.records = frozenset(self._reader.get_all_records())
         self._mapped = mapped.storage(path) if stored else None
 

@@ -95,7 +95,7 @@ def plain(value: Any) -> Any:
             return np.frombuffer(value.args[1], kind)[0].item()
     if isinstance(value, Moment) and value.args and isinstance(value.args[0], bytes):
         try:
-            return str(datetime.datetime(value.args[0]))  # type: ignore[call-overload]
+            return str(datetime.datetime(value.args[0]))  # type: ignore[call-arg,arg-type]
         except (TypeError, ValueError):
             return value
     return value
@@ -105,7 +105,7 @@ def _dtype(value: Any) -> np.dtype[Any] | None:
     """A dtype of numbers, as its pickle says it: ``f4``, and ``<`` or ``>`` among its state."""
     if not isinstance(value, Dtype) or not value.args or not isinstance(value.args[0], str):
         return None
-    order = value.state[1] if isinstance(value.state, tuple) and len(value.state) > 1 else "|"
+    order: Any = value.state[1] if isinstance(value.state, tuple) and len(value.state) > 1 else "|"
     if not _NUMBERS.fullmatch(value.args[0]) or order not in ("<", ">", "|", "="):
         return None
     try:
