@@ -132,7 +132,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
         command(**given)
 
     # Typer reads the signature, or the annotations, or both.
-    del with_options.__wrapped__  # type: ignore[attr-defined]
+    del with_options.__wrapped__
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options
