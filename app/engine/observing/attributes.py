@@ -9,12 +9,9 @@ added on the way. What changes inside objects of the standard library, of torch 
 from __future__ import annotations
 
 import operator
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from enum import Enum
 from itertools import islice
-from types import GetSetDescriptorType
 from typing import Any
 
 import numpy as np
@@ -22,15 +19,13 @@ import torch
 from torch import nn
 
 from modelight.engine.modules import flag
-from modelight.engine.modules.code import for_each_class
+from modelight.engine.modules.hidden import holds_attributes
 from modelight.engine.observing.memory import bytes_of, distance, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 _DEPTH, _ITEMS = 3, 1000
 """How deep, and how many, containers within containers are remembered."""
-_CLOSED = sys.stdlib_module_names | {"torch", "numpy"}
-"""Packages whose objects are not looked into."""
 _ARRAY_BYTES = 1 << 26
 """Larger numpy arrays are not copied."""
 _SIMPLE = {type(None), bool, int, float, str, set}
@@ -186,7 +181,7 @@ def _within(name: str, container: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 def _of_object(name: str, item: Any, depth: int) -> Iterator[tuple[str, Any]]:
     """The attributes of a plain object, named with a dot at the end, and the containers among them."""
-    if not depth or not _is_open(type(item)):
+    if not depth or not holds_attributes(type(item)):
         return
     own = vars(item)
     yield f"{name}.", own
@@ -196,18 +191,6 @@ def _of_object(name: str, item: Any, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _within(f"{name}.{key}", value, depth - 1)
         elif type(value) not in _SIMPLE:
             yield from _of_object(f"{name}.{key}", value, depth - 1)
-
-
-@for_each_class
-def _is_open(kind: type) -> bool:
-    """Whether its objects keep what they are in a dictionary of attributes, and nothing beside it."""
-    if kind.__module__.partition(".")[0] in _CLOSED or issubclass(kind, (nn.Module, torch.Tensor, type, Enum)):
-        return False
-    return isinstance(kind.__dict__.get("__dict__", _inherited(kind)), GetSetDescriptorType)
-
-
-def _inherited(kind: type) -> object:
-    return next((base.__dict__["__dict__"] for base in kind.__mro__ if "__dict__" in base.__dict__), None)
 
 
 def _tensors_in(name: str, container: Any) -> Iterator[tuple[str, str, torch.Tensor]]:
