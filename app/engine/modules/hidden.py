@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
-from types import GetSetDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, NamedTuple
 
 import torch
@@ -94,4 +94,4 @@ def holds_attributes(kind: type) -> bool:
     if kind.__module__.partition(".")[0] in _CLOSED or issubclass(kind, (nn.Module, torch.Tensor, type, Enum)):
         return False
     table = next((base.__dict__["__dict__"] for base in kind.__mro__ if "__dict__" in base.__dict__), None)
-    return isinstance(table, GetSetDescriptorType)
+    return isinstance(table, (GetSetDescriptorType, MemberDescriptorType))
