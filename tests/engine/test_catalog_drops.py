@@ -189,6 +189,46 @@ def test_a_dropout_with_a_setting_that_overrides_its_flag_is_not_said_to_follow_
     assert words(McSwitch(True), False) == words(McSwitch(True), True) == ["no-effect-known"]
 
 
+class Classic(nn.Module):
+    """The first dropouts scaled in eval, not in train."""
+
+    p = 0.5
+
+
+class ClassicDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return x * torch.bernoulli(torch.full_like(x, 1 - self.p))
+        return x * (1 - self.p)
+
+
+class ElseDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.p > 0:
+            x = drop_path(x, self.p, True)
+        else:
+            x *= 1 - self.p
+        return x
+
+
+class EarlyDropPath(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x * (1 - self.p)
+        return drop_path(x, self.p, True)
+
+
+class ChoosingDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return drop_path(x, self.p, True) if self.training else x * (1 - self.p)
+
+
+@pytest.mark.parametrize("kind", [ClassicDropout, ElseDropout, EarlyDropPath, ChoosingDropout])
+def test_a_dropout_that_scales_in_eval_is_not_said_to_pass_its_input_through(kind: type) -> None:
+    assert (see(kind(), False, lambda part: part(torch.ones(8, 3))).output == 0.5).all()
+    assert words(kind(), False) == words(kind(), True) == ["reads-flag"]
+
+
 def test_a_gaussian_dropout_sets_nothing_to_zero_and_is_not_said_to() -> None:
     class GaussianDropout(nn.Module):
         p = 0.3

@@ -67,7 +67,7 @@ def rate(module: nn.Module) -> float | None:
 
 def _drop_path(module: nn.Module, training: bool) -> Effect | None:
     # With parameters or children of its own it is no step on a branch: DropConnect, say, drops weights.
-    if module._modules or module._parameters or not code.class_reads(type(module)):
+    if module._modules or module._parameters or not _hands_on_in_eval(type(module)):
         return None
     if getattr(module, "mode", "row") == "batch":
         return _effect(module, rate(module), training, "drops-batches", "batch")
@@ -76,9 +76,14 @@ def _drop_path(module: nn.Module, training: bool) -> Effect | None:
 
 def _look_alike(module: nn.Module, training: bool) -> Effect | None:
     kind = type(module)
-    if module._modules or not code.class_reads(kind) or _SCALES.search(kind.__name__):
+    if module._modules or not _hands_on_in_eval(kind) or _SCALES.search(kind.__name__):
         return None
     return _effect(module, rate(module), training, "drops", "")
+
+
+def _hands_on_in_eval(kind: type) -> bool:
+    """Whether a class that looks like a dropout asks for its mode, and nothing says that it does more in eval."""
+    return bool(code.class_reads(kind)) and not code.scales_in_eval(kind)
 
 
 def _is_own(kind: type, base: type | tuple[type, ...]) -> bool:
@@ -86,7 +91,7 @@ def _is_own(kind: type, base: type | tuple[type, ...]) -> bool:
     if not issubclass(kind, base):
         return False
     forward = next(owner for owner in kind.__mro__ if "forward" in owner.__dict__)
-    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or bool(code.class_reads(kind))
+    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or _hands_on_in_eval(kind)
 
 
 ENTRIES = (

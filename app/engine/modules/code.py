@@ -94,11 +94,22 @@ def keeps_statistics(kind: type) -> bool:
     False where it writes to them, has a function use the batch's, hands them to a function that is not known, or where
     there is no source to read.
     """
-    try:
-        trees = [_tree(function.__code__) for function in _reachable(_functions(kind))]
-    except (OSError, SyntaxError):
-        return False
+    trees = _trees(kind)
     return bool(trees) and not any(statistics.may_move(tree) for tree in trees)
+
+
+@for_each_class
+def scales_in_eval(kind: type) -> bool:
+    """Whether the class's code, as it reads, multiplies in eval, where a dropout of today hands its input on."""
+    return any(conditions.scales_in_eval(tree) for tree in _trees(kind))
+
+
+def _trees(kind: type) -> list[ast.Module]:
+    """The functions that ``forward`` may call; none where one of them cannot be read."""
+    try:
+        return [_tree(function.__code__) for function in _reachable(_functions(kind))]
+    except (OSError, SyntaxError):
+        return []
 
 
 def _functions(kind: type) -> dict[str, FunctionType]:
