@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
@@ -89,6 +89,7 @@ class _Lines(QWidget):
         self._grid.setColumnStretch(2, 1)
         column.addLayout(self._grid)
         self._shown: list[tuple[str, str]] = []
+        self._names: list[ElidedLabel] = []
 
     def texts(self) -> list[tuple[str, str]]:
         """(what, words) of each line."""
@@ -104,15 +105,27 @@ class _Lines(QWidget):
                 old.hide()  # it lives on until the next event, and would be seen under what takes its place
                 old.deleteLater()
         self._shown = [(what, words) for _, what, words in lines]
+        self._names = []
         for index, (mark, what, words) in enumerate(lines):
             top = Qt.AlignmentFlag.AlignTop
             self._grid.addWidget(mark, index, 0, top)
             name = ElidedLabel(13, elide=Qt.TextElideMode.ElideMiddle)
             name.setText(what)
+            self._names.append(name)
             self._grid.addWidget(name, index, 1, top)
             said = label(words, tone="text2", size=12, wrap=True)
             said.setContentsMargins(8, 1, 0, 0)
             self._grid.addWidget(said, index, 2, top)
+        self._fit_names()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """However long a name is, the words beside it keep half of the width."""
+        for name in self._names:
+            name.setMaximumWidth(max(80, self.width() // 2))
 
 
 class DropoutPage(QWidget):

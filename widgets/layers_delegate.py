@@ -18,7 +18,7 @@ from modelight.widgets.sections import MARGIN
 from modelight.widgets.signs import paint_sign
 
 PLOT_TOP, PLOT = 8, 34
-_FIGURES, _NAMES = 134.0, 380.0
+_FIGURES, _ROOMY, _NAMES = 134.0, 158.0, 380.0
 """Room of the figures, and what names need before the histograms take more than a third."""
 _LEAST_TYPE = 24.0
 """A type in less room than this says nothing."""
@@ -36,12 +36,13 @@ class Columns:
 def columns(rect: QRectF) -> Columns:
     """Names take what histogram and figures leave."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
-    plot = max(inner.width() * 0.33, min(560.0, inner.width() - _FIGURES - _NAMES - 32))
-    name = inner.width() - _FIGURES - plot - 32
+    figures = _ROOMY if inner.width() > 560 else _FIGURES
+    plot = max(inner.width() * 0.33, min(560.0, inner.width() - figures - _NAMES - 32))
+    name = inner.width() - figures - plot - 32
     return Columns(
         QRectF(inner.left(), rect.top(), name, rect.height()),
         QRectF(inner.left() + name + 16, rect.top(), plot, rect.height()),
-        QRectF(inner.right() - _FIGURES, rect.top(), _FIGURES, rect.height()),
+        QRectF(inner.right() - figures, rect.top(), figures, rect.height()),
     )
 
 
@@ -110,6 +111,13 @@ class LayerDelegate(RowDelegate):
             return ""
         text = self.tr("sampled %1 of %2").replace("%1", numbers.count(part.sampled))
         return text.replace("%2", numbers.count(part.count))
+
+    def sampling_fitting(self, row: LayerRow, room: float) -> str:
+        """The same, or where that has no room, which share of the values was read."""
+        part, text = row.now or row.other, self.sampling(row)
+        if not text or part is None or QFontMetricsF(theme.font(11)).horizontalAdvance(text) <= room:
+            return text
+        return self.tr("sampled %1").replace("%1", numbers.percent(part.sampled / part.count))
 
     def kind(self, row: LayerRow) -> str:
         """Type, shape, and how often it was called."""
@@ -189,7 +197,7 @@ class LayerDelegate(RowDelegate):
             top += 16
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text3"))
-        painter.drawText(QRectF(box.left(), top + 1, box.width(), 14), RIGHT, self.sampling(row))
+        painter.drawText(QRectF(box.left(), top + 1, box.width(), 14), RIGHT, self.sampling_fitting(row, box.width()))
 
 
 def own_range(row: LayerRow) -> tuple[float, float]:

@@ -314,3 +314,9 @@ def test_a_long_name_does_not_widen_the_page(page: DropoutPage, qtbot: QtBot) ->
     show(page, qtbot, off(path, 0.2), function)
     qtbot.waitUntil(lambda: page.page.widget().width() == page.page.viewport().width())
     assert page.page.widget().minimumSizeHint().width() <= 482 - 20
+
+
+def test_a_long_name_leaves_the_words_their_half(page: DropoutPage, qtbot: QtBot) -> None:
+    show(page, qtbot, off(".".join(["a_rather_long_module_name"] * 12), 0.2))
+    words = page.off.findChildren(QLabel)[-1]
+    qtbot.waitUntil(lambda: words.isVisible() and words.width() > 200)

@@ -285,3 +285,10 @@ def test_the_uppermost_count_has_room_for_its_number(page: OutputPage, most: flo
     end = page.raw.plotItem.getViewBox().viewRange()[1][1]
     assert end >= np.log10(most) + 0.25
     assert end >= max(place for place, _ in page.raw.left.ticks()) + 0.25
+
+
+def test_what_is_no_probability_is_not_called_a_class(page: OutputPage) -> None:
+    page.set_data(data(class_names=(), bounded=False, reading="raw"))
+    assert [entry.text for entry in page.raw_heading.legend.entries()] == ["value 0", "value 1"]
+    page.set_data(data(class_names=()))
+    assert [entry.text for entry in page.raw_heading.legend.entries()] == ["class 0", "class 1"]
