@@ -86,6 +86,11 @@ def of_script(module: torch.jit.ScriptModule) -> dict[str, Baked]:
     return of(_operators(module))
 
 
+def of_one(module: torch.jit.ScriptModule) -> Baked:
+    """The same for one module of a script alone, without its children."""
+    return of(("", operator, arguments) for operator, arguments in _own_operators(module)).get("", Baked())
+
+
 def reads_training(module: torch.jit.ScriptModule) -> bool:
     """Whether anything in a script looks at a training flag. In one that was traced nothing does."""
     attributes = (
@@ -99,10 +104,13 @@ def reads_training(module: torch.jit.ScriptModule) -> bool:
 
 def _operators(module: torch.jit.ScriptModule) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for path, part in module.named_modules():
-        for graph in _graphs(part):
-            for operator in OPERATORS:
-                for node in graph.findAllNodes(f"aten::{operator}"):
-                    yield path, operator, _arguments(node)
+        yield from ((path, operator, arguments) for operator, arguments in _own_operators(part))
+
+
+def _own_operators(part: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for graph in _graphs(part):
+        for operator in OPERATORS:
+            yield from ((operator, _arguments(node)) for node in graph.findAllNodes(f"aten::{operator}"))
 
 
 def _graphs(part: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from modelight.engine import inspect
 from modelight.engine.errors import EngineError
+from modelight.engine.loading import baked as baked_forms
 from modelight.engine.loading import checkpoint, whole
 from tests.engine.checkpoints import ids, layer, small
 
@@ -203,3 +204,20 @@ def test_flags_of_a_scripted_file_are_not_idle_unless_nothing_reads_them(tmp_pat
     scripted, plain = (inspect.inspect(tmp_path / name) for name in ("scripted.pt", "plain.pt"))
     assert not {"flags-idle", "flags-idle-no-modes"} & ids(scripted.notes) and baked(scripted) == {}
     assert "flags-idle-no-modes" in ids(plain.notes)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_baked_into_one_module_of_a_trace_leaves_out_its_children(tmp_path: Path) -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Dropout()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.dropout(self.inner(x), 0.1, True)
+
+    torch.jit.trace(Around().eval(), torch.ones(3), check_trace=False).save(str(tmp_path / "traced.pt"))
+    loaded = torch.jit.load(tmp_path / "traced.pt")
+    assert baked_forms.of_one(loaded) == baked_forms.Baked(train=1)
+    assert baked_forms.of_one(loaded.inner) == baked_forms.Baked(eval=1)
+    assert baked_forms.total(baked_forms.of_script(loaded)) == baked_forms.Baked(1, 1)
