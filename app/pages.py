@@ -78,6 +78,9 @@ class Pages(QWidget):
         for done in (session.opened, session.problem, session.consent_needed):
             done.connect(lambda _: self._set_opening(False))
         self.tabs.currentChanged.connect(self._on_tab)
+        # A page that is opened shows the module that was selected meanwhile, once it has its places.
+        self._pointing = QTimer(self, singleShot=True, interval=0)
+        self._pointing.timeout.connect(self._point_at_selection)
         session.console.connect(self.console.append)
         for emptied in (session.opening, session.opened, session.input_changed):
             emptied.connect(lambda _: self._forget(history.clear))
@@ -125,6 +128,10 @@ class Pages(QWidget):
         """A module was selected in the tree: the open page shows it."""
         if (view := self._views.get(self.page())) is not None:
             view.point_at(path)
+
+    def _point_at_selection(self) -> None:
+        if self._session.setup is not None and self._session.setup.selection:
+            self.point_at(self._session.setup.selection)
 
     def accuracy(self) -> tuple[int, int] | None:
         """(right, labelled) samples over the last runs; None where nothing is labelled."""
@@ -208,6 +215,7 @@ class Pages(QWidget):
 
     def _on_tab(self) -> None:
         self.refresh()
+        self._pointing.start()
         self.page_changed.emit(self.page())
 
     def _forget(self, forget: Callable[[], None] | None) -> None:

@@ -170,7 +170,7 @@ def sorted_channels(drift: Floats) -> NDArray[np.intp]:
 def bin_edges(values: Floats) -> Floats:
     """About ``BINS`` round bins around the values."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    span = high - low or max(abs(high) * 0.2, 1e-6)
+    span = high - low or abs(high) * 0.2 or 0.2
     step = round_step(span, BINS)
     if high == low:  # one bar in the middle, not one that fills the plot
         low, high = low - step * BINS / 4, high + step * BINS / 4

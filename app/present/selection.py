@@ -215,6 +215,8 @@ def _uses(norm: NormCapture, of: Selected) -> str:
 
 
 def _updates(norm: NormCapture, of: Selected) -> str:
+    if norm.unseen is not None and norm.unseen.id == "not-called":
+        return _say("not-called")
     if not norm.updates:
         return _say("updates-no")
     if norm.momentum is None:

@@ -368,3 +368,8 @@ def test_a_long_path_leaves_the_sentence_readable() -> None:
     (card,) = finding_rows([finding(module=path, values={"module": path, "title": "ML999.title"})], ROWS)
     assert len(card.title) < 90 and card.title.endswith("a_rather_long_module_name_011")
     assert card.module == path  # what a click goes to
+
+
+def test_a_norm_that_was_not_called_updates_nothing() -> None:
+    shown = lines(1, frame(norms=[norm(unseen=Clause("not-called"))]))
+    assert shown["Updates"] == "not called in this run"
