@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from pytestqt.qtbot import QtBot
 
 from modelight.outcome import Outcome
@@ -104,3 +105,34 @@ def test_while_a_library_is_imported_its_name_is_said(qtbot: QtBot, session: Ses
     open_and_settle(qtbot, session, written(tmp_path, "import slow_library"))
     importing = [Path(text).name for text in said if text.startswith("Importing ")]
     assert importing[0] == "users_net.py" and "users_net.py: slow_library" in importing
+
+
+DISTRIBUTED = """
+import os
+import torch
+from torch import nn
+
+def build():
+    meeting = f"file://{os.path.dirname(__file__)}/meeting"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=0, world_size=1)
+    inside = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
+    return torch.compile(nn.parallel.DistributedDataParallel(inside))
+
+def example_input():
+    return torch.rand(5, 4)
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
+def test_a_compiled_model_in_distributed_data_parallel_is_shown_and_run_as_the_model_inside(
+    qtbot: QtBot, session: Session, notes: Notes, tmp_path: Path
+) -> None:
+    (tmp_path / "distributed_net.py").write_text(DISTRIBUTED)
+    open_and_settle(qtbot, session, Setup(f"{tmp_path}/distributed_net.py:build", directory=str(tmp_path), batch=5))
+    assert notes.problems == [] and notes.frames
+    assert session.model is not None and session.model.type == "Sequential"
+    assert [row.path for row in session.model.rows] == ["", "0", "1", "2"]
+    assert [note.id for note in session.model.notes] == ["compiled-unwrapped", "parallel-unwrapped"]
+    with qtbot.waitSignal(session.python_ready, timeout=PATIENCE) as blocker:
+        session.ask_python()
+    assert blocker.args[0].startswith("model = model.module")

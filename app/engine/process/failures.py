@@ -36,8 +36,8 @@ def failure(command_id: int, error: BaseException) -> Failure:
         id=command_id,
         kind=kind,
         type=type(origin).__name__,
-        message=plain(_shortened(message)),
-        traceback=plain(_trace(error, kind))[-MAX_TEXT:],
+        message=plain(_shortened(message, MAX_SENTENCE)),
+        traceback=plain(_shortened(_trace(error, kind), MAX_TEXT)),
         clause=clause,
         module=module,
     )
@@ -60,10 +60,9 @@ def _origin(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, EngineError) and error.__cause__ is not None else error
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= MAX_SENTENCE:
-        return text
-    return f"{text[: MAX_SENTENCE - 300]} … {text[-300:]}"
+def _shortened(text: str, most: int) -> str:
+    """A long text by its two ends: a traceback begins with the frames and ends with the error."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3]} … {text[-most // 3 :]}"
 
 
 def _trace(error: BaseException, kind: str) -> str:
