@@ -6,6 +6,7 @@ readable with marks that need attention, 2 not readable. It never asks anything.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -35,6 +36,8 @@ def inspect_command(
     """
     from modelight.engine.errors import EngineError
 
+    if not path:
+        return _unreadable("The checkpoint has no name: give a file or a folder.")
     try:
         text, facts = _report(path, other, json, key or "", deep, trust)
     except EngineError as error:
@@ -43,7 +46,13 @@ def inspect_command(
         # A broken file may break torch in ways of its own; whoever runs this in a script wants a sentence all the same.
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return _unreadable(f"{path} could not be inspected: {type(error).__name__}: {first}")
-    _write(sys.stdout, text + "\n")
+    try:
+        _write(sys.stdout, text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has seen enough: the status says what it says all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _unreadable(f"What is in {path} could not be written: {error.strerror or error}.")
     return ATTENTION if any(checkpoint_text.marks_of(one) for one in facts) else READABLE
 
 

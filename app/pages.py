@@ -27,6 +27,7 @@ class Pages(QWidget):
         super().__init__(parent)
         self._session = session
         self.seen = Seen()
+        self._opening = False
         self._views: dict[str, View] = {}
         self._makers: dict[str, Callable[[], View]] = {
             "output": lambda: OutputView(session, self.seen),
@@ -73,7 +74,13 @@ class Pages(QWidget):
         # Several things change at once after a flip; the page is filled once, when all have been said.
         self._due = QTimer(self, singleShot=True, interval=0)
         self._due.timeout.connect(self.refresh)
+        session.opening.connect(lambda _: self._set_opening(True))
+        for done in (session.opened, session.problem, session.consent_needed):
+            done.connect(lambda _: self._set_opening(False))
         self.tabs.currentChanged.connect(self._on_tab)
+        # A page that is opened shows the module that was selected meanwhile, once it has its places.
+        self._pointing = QTimer(self, singleShot=True, interval=0)
+        self._pointing.timeout.connect(self._point_at_selection)
         session.console.connect(self.console.append)
         for emptied in (session.opening, session.opened, session.input_changed):
             emptied.connect(lambda _: self._forget(history.clear))
@@ -122,6 +129,10 @@ class Pages(QWidget):
         if (view := self._views.get(self.page())) is not None:
             view.point_at(path)
 
+    def _point_at_selection(self) -> None:
+        if self._session.setup is not None and self._session.setup.selection:
+            self.point_at(self._session.setup.selection)
+
     def accuracy(self) -> tuple[int, int] | None:
         """(right, labelled) samples over the last runs; None where nothing is labelled."""
         from modelight.present.output import output_data
@@ -166,7 +177,8 @@ class Pages(QWidget):
 
     def _show_empty(self) -> None:
         if self._session.model is None:
-            self._empty.set_text(self.tr("Open a model to see what it does."))
+            opening = self.tr("Opening the model…")
+            self._empty.set_text(opening if self._opening else self.tr("Open a model to see what it does."))
         elif not self._session.alive:
             self._empty.set_text(self.tr("The model process has ended."), self.tr("Restart"))
         elif self._session.cycle.busy:
@@ -180,6 +192,10 @@ class Pages(QWidget):
             self._empty.set_text(self.tr("Run the model to see what it does in this state."), self.tr("Run"))
         if not self._session.cycle.busy or self.stack.currentWidget() is self._empty:
             self.stack.setCurrentWidget(self._empty)
+
+    def _set_opening(self, opening: bool) -> None:
+        self._opening = opening
+        self._due.start()
 
     def _on_empty_pressed(self) -> None:
         if self._session.alive:
@@ -199,6 +215,7 @@ class Pages(QWidget):
 
     def _on_tab(self) -> None:
         self.refresh()
+        self._pointing.start()
         self.page_changed.emit(self.page())
 
     def _forget(self, forget: Callable[[], None] | None) -> None:

@@ -10,6 +10,8 @@ from modelight.protocol import Example, FromFile, FromFunction, Images, Noise, S
 TENSORS = {".pt", ".pth", ".npy", ".npz", ".safetensors"}
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 DISTRIBUTIONS = ("normal", "uniform", "constant", "tokens")
+MOST_SAMPLES = 100_000
+"""That can be chosen by one ``@first-last``: a slip of the finger must not fill the memory with numbers."""
 
 HELP = (
     "What to feed the model; may be given several times, the samples are joined. "
@@ -54,21 +56,33 @@ def _picture(options: ImageOptions) -> tuple[tuple[int, int], int, tuple[float, 
 
 
 def _one(text: str, options: ImageOptions) -> Source:
-    body, _, chosen = text.partition("@")
-    samples = _numbers(chosen) if chosen else None
+    body, samples = _chosen(text)
     if body == "example":
         return Example(samples)
     kind = body.split(":")[0]
-    if kind == "noise" or kind in DISTRIBUTIONS:
-        return _noise(body)
-    if Path(body).suffix.lower() in PICTURES:
-        return Images((body,), *_picture(options))
+    is_noise = kind == "noise" or kind in DISTRIBUTIONS
+    if is_noise or Path(body).suffix.lower() in PICTURES:
+        if samples is not None:
+            raise SourceError(f"Nothing can be chosen from “{body}”: leave out what begins with @.")
+        return _noise(body) if is_noise else Images((body,), *_picture(options))
     path, key = _file(body)
     if path is not None:
         return FromFile(path, key, samples)
     if ":" in body:
         return FromFunction(body, samples)
     raise SourceError(f"“{text}” is no input that Modelight knows. Known are: {HELP.split('. ', 1)[1]}.")
+
+
+def _chosen(text: str) -> tuple[str, tuple[int, ...] | None]:
+    """The text without its ``@0,2-5``, and these numbers. An @ may also be part of a name: ``cat@2x.png``."""
+    body, at, chosen = text.rpartition("@")
+    if not at or _is_name(chosen):
+        return text, None
+    return body, _numbers(chosen)
+
+
+def _is_name(text: str) -> bool:
+    return Path(text).suffix.lower() in TENSORS | PICTURES or any(mark in text for mark in ":/\\")
 
 
 def _file(body: str) -> tuple[str | None, str]:
@@ -83,6 +97,8 @@ def _noise(body: str) -> Noise:
     try:
         samples = int(rest[0]) if rest and rest[0] else 4
         shape = tuple(int(size) for size in rest[1].split("x")) if len(rest) > 1 else ()
+        if len(rest) > 2 or samples < 1 or min(shape, default=1) < 1:
+            raise ValueError(body)
     except ValueError as error:
         raise SourceError(f"“{body}” is no noise: write noise:SAMPLES:SHAPE, as in noise:8:3x32x32.") from error
     return Noise("normal" if kind == "noise" else kind, shape, samples)  # type: ignore[arg-type]
@@ -94,7 +110,10 @@ def _numbers(text: str) -> tuple[int, ...]:
         numbers: list[int] = []
         for part in text.split(","):
             first, _, last = part.partition("-")
-            numbers += range(int(first), int(last or first) + 1)
+            between = range(int(first), int(last or first) + 1)
+            if not 0 < len(between) <= MOST_SAMPLES:
+                raise ValueError(part)
+            numbers += between
     except ValueError as error:
         raise SourceError(f"“@{text}” chooses no samples: write numbers from 0, as in @0,2-5.") from error
     return tuple(numbers)

@@ -17,16 +17,23 @@ class StatusLink(QObject):
     def __init__(self, session: Session, bar: StatusBar, pages: Pages) -> None:
         super().__init__(bar)
         self._session, self._bar, self._pages = session, bar, pages
-        self._kept = 0
-        session.opening.connect(lambda _: self._forget())
+        self._kept = self._kept_before = 0
+        self._spec = ""
+        session.opening.connect(self._on_opening)
         session.settings_changed.connect(self.show_state)
         session.states_changed.connect(lambda _: self.show_state())
         session.restored.connect(self._forget)
         session.cycle.restarted.connect(self.show_state)
         session.cycle.frame.connect(self._on_frame)
 
+    def _on_opening(self, spec: str) -> None:
+        """The statistics begin anew, which nobody would expect of a *Restart* that brings back all else."""
+        self._kept_before = self._kept + self._kept_before if spec == self._spec else 0
+        self._kept, self._spec = 0, spec
+        self.show_state()
+
     def _forget(self) -> None:
-        self._kept = 0
+        self._kept = self._kept_before = 0
         self.show_state()
 
     def _on_frame(self, frame: Frame) -> None:
@@ -43,8 +50,9 @@ class StatusLink(QObject):
         frame = self._pages.seen.history.newest
         keeping = self._session.setup is not None and self._session.setup.keep_updates
         kept = self._kept if keeping or self._kept else None
+        before = self._kept_before
         if frame is None:
-            self._bar.setValue(Status(modes.train, modes.eval, kept_passes=kept))
+            self._bar.setValue(Status(modes.train, modes.eval, kept_passes=kept, keeping=keeping, kept_before=before))
             return
         self._bar.setValue(
             Status(
@@ -59,6 +67,8 @@ class StatusLink(QObject):
                 parameters_put_back=frame.ledger.parameters,
                 buffers_put_back=frame.ledger.buffers,
                 kept_passes=kept,
+                keeping=keeping,
+                kept_before=before,
                 lost=lost_words(frame),
             )
         )

@@ -119,7 +119,8 @@ class Toolbar(QWidget):
         self._show_rate()
         if setup is None:
             return
-        self.mode.setValue(self._session.modes.name)
+        modes = self._session.modes
+        self.mode.setValue(modes.name if ready and (modes.train or modes.eval) else "")  # no flags, no mode
         self.mode.set_option_enabled("mixed", ready and self._session.can_be_mixed)
         self.grad.setValue(setup.grad_mode)
         with QSignalBlocker(self.batch), QSignalBlocker(self.seed):

@@ -98,6 +98,7 @@ class Window(QMainWindow):
         self.welcome.sample_chosen.connect(lambda key: self.open_recent(WelcomeLink.sample(key)))
         self.welcome.recent_chosen.connect(lambda key: self.open_recent(self._settings.recent[int(key)]))
         self.findings.doc_requested.connect(_show_page)
+        self.status.trace_pressed.connect(self.show_ledger)
 
     # ------------------------------------------------------------------------------------------------ what people ask
     # for
@@ -151,6 +152,14 @@ class Window(QMainWindow):
         from modelight.reestimate_dialog import ReEstimateWindow  # brings pyqtgraph
 
         window = ReEstimateWindow(self._session, self)
+        self._follower.changed.connect(window.retheme)
+        window.show()
+
+    def show_ledger(self) -> None:
+        """Open a window on what the last run changed, tensor by tensor."""
+        from modelight.ledger_view import LedgerWindow  # brings pyqtgraph
+
+        window = LedgerWindow(self._session, self.pages, self)
         self._follower.changed.connect(window.retheme)
         window.show()
 

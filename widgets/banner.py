@@ -17,6 +17,10 @@ from modelight.widgets.signs import Sign, paint_sign
 Tone = Literal["problem", "notice"]
 
 
+MOST_LINES, LONG = 3, 240
+"""More lines than these are folded; a text of more characters may have so many, and stands in the details as well."""
+
+
 class SignLabel(QWidget):
     """A painted sign by itself, 16 × 16."""
 
@@ -47,6 +51,7 @@ class Banner(QFrame):
         self._tone: Tone = "notice"
         self._sign = SignLabel("info")
         self._text = MarkupLabel(13, 18, "text")
+        self._text.set_most_lines(MOST_LINES)
         self._buttons: list[Button] = []
         self._details_button = Button(self.tr("Details"), height=26)
         self._details_button.setObjectName("banner-details")
@@ -94,6 +99,8 @@ class Banner(QFrame):
         self._tone = tone
         self._sign.set_sign("critical" if tone == "problem" else "info")
         self._text.setText(text)
+        if len(text) > LONG:  # it may be folded, and must be read somewhere
+            details = f"{text}\n\n{details}".strip()
         self._details.setPlainText(details)
         self._details_button.setChecked(False)
         self._below.hide()

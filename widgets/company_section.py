@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
@@ -27,7 +29,7 @@ class CompanySection(ExperimentSection):
         self.answer, self.accuracy = CompanyPlot("batch-mates"), CompanyPlot("accuracy-over-batch-size")
         self.answer_heading, self.accuracy_heading = Heading(), Heading()
         self.layers_heading, self.layers = Heading(), ShareBars("batch-mates-layers", "moved by")
-        self.note = label(tone="text2", size=12, wrap=True)
+        self.thin, self.note = label(tone="text2", size=12, wrap=True), label(tone="text2", size=12, wrap=True)
         self._accuracy = QWidget()
         plots = QHBoxLayout()
         plots.setSpacing(20)
@@ -36,6 +38,7 @@ class CompanySection(ExperimentSection):
         self._accuracy.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         plots.addWidget(self._accuracy, 1)
         self.pictures.addLayout(plots)
+        self.pictures.addWidget(self.thin)
         self.pictures.addSpacing(12)
         for part in (self.layers_heading, self.layers, self.note):
             self.pictures.addWidget(part)
@@ -157,9 +160,9 @@ class CompanySection(ExperimentSection):
             of = filled(of, numbers.count(data.samples), numbers.count(curve.least), mode)
             self.layers_heading.set_text(self.tr("Moved by company, layer by layer"), of)
             self.layers.set_rows(tuple(self._row(layer) for layer in curve.layers))
-        thin = self.tr("Thin curves: the samples after the first.") if len(data.curves[0].means) > 1 else ""
-        notes = [thin, *(self._mode_note(one) for one in data.curves)]
-        self.note.setText("\n".join(dict.fromkeys(note for note in notes if note)))
+        self.thin.setText(self.tr("Thin curves: the samples after the first."))
+        self.thin.setVisible(len(data.curves[0].means) > 1)
+        self.note.setText(self._notes(data.curves))
         self.note.setVisible(bool(self.note.text()))
 
     def _row(self, layer: CompanyLayer) -> ShareRow:
@@ -169,6 +172,14 @@ class CompanySection(ExperimentSection):
         return ShareRow(
             layer.path, layer.type, value, figure, note, layer.leading, "train_mark" if layer.mixes else "mask"
         )
+
+    def _notes(self, curves: Sequence[CompanyCurve]) -> str:
+        """What is not shown; where it is not the same in both modes, in which one."""
+        notes = [self._mode_note(one) for one in curves]
+        if len(set(notes)) == 1:
+            return notes[0]
+        modes = [self.tr("In train: %1") if one.training else self.tr("In eval: %1") for one in curves]
+        return "\n".join(mode.replace("%1", note) for mode, note in zip(modes, notes, strict=True) if note)
 
     def _mode_note(self, curve: CompanyCurve) -> str:
         hidden = counted(

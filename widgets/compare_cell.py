@@ -15,7 +15,7 @@ from modelight.widgets.signs import paint_sign
 
 FLAG = 9
 """How far the flag *now* stands out of the card at its top."""
-PADDING, PICTURE, LINE = 12, 66, 19
+PADDING, TIGHT, PICTURE, LINE = 12, 8, 66, 19
 HEIGHT = FLAG + PADDING + 4 + PICTURE + 16 + 4 * LINE + PADDING - 2
 ROOMY = 140
 """A cell with less room than this inside, in logical pixels, uses shorter words."""
@@ -87,7 +87,8 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._card(painter, self._data.now)
-        inner = QRectF(PADDING, FLAG + PADDING + 4, self.width() - 2 * PADDING, PICTURE)
+        padding = PADDING if self.width() - 2 * PADDING >= ROOMY else TIGHT
+        inner = QRectF(padding, FLAG + PADDING + 4, self.width() - 2 * padding, PICTURE)
         if self._data.problem:
             self._problem(painter, self._data.problem, inner)
             return
@@ -131,6 +132,9 @@ class CompareCell(KeyboardFocus, QAbstractButton):
             painter.drawLine(QLineF(box.left(), y, box.right(), y))
         pitch = box.width() / max(1, len(data.heights))
         width = max(1, round(min(24.0, pitch * 0.72 if pitch > 4 else pitch)))
+        if len(data.heights) and not np.isfinite(data.heights).any():
+            self._nothing_finite(painter, box)
+            return
         role = paint.mark("train" if data.training else "eval")
         zero = self._y(0.0, box)
         for index, height in enumerate(data.heights):
@@ -143,6 +147,14 @@ class CompareCell(KeyboardFocus, QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         if pitch >= WHISKER_PITCH:
             self._whiskers(painter, data, box, pitch)
+
+    def _nothing_finite(self, painter: QPainter, box: QRectF) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        paint_sign(painter, QPointF(box.left() + 6, box.center().y()), "warning")
+        painter.setFont(theme.font(12, 500))
+        painter.setPen(theme.color("attention"))
+        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(box.adjusted(18, 0, 0, 0), align, self.tr("NaN or infinite"))
 
     def _whiskers(self, painter: QPainter, data: CellData, box: QRectF, pitch: float) -> None:
         painter.setPen(paint.pen("text", 1.25))
@@ -181,6 +193,7 @@ class CompareCell(KeyboardFocus, QAbstractButton):
     def _short_words(self) -> dict[str, str]:
         return {
             self.tr("Autograd keeps"): self.tr("Keeps"),
+            self.tr("Output"): self.tr("Out"),
             self.tr("requires grad"): self.tr("with grad"),
             self.tr("plain tensor"): self.tr("plain"),
             self.tr("inference tensor"): self.tr("inference"),

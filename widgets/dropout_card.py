@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers, paint
@@ -19,7 +19,8 @@ from modelight.widgets.mask_image import MaskImage, RateAxis, index_ticks
 from modelight.widgets.plots import Plot
 from modelight.widgets.sections import Badge, row
 
-RIGHT = 226
+RIGHT, RIGHT_MOST = 226, 420
+"""Width of what stands beside a mask."""
 
 
 class Lamp(QWidget):
@@ -114,7 +115,7 @@ class DropoutCard(QWidget):
         self._right.addSpacing(8)
         self._right.addLayout(row(self.survival_title, self.survival_note, None, spacing=4))
         self._right.addStretch(1)
-        side = QWidget()
+        self._side = side = QWidget()
         side.setFixedWidth(RIGHT)
         side.setLayout(self._right)
         self._right.setContentsMargins(0, 0, 0, 0)
@@ -145,6 +146,11 @@ class DropoutCard(QWidget):
         self._show_rate(site, site.last_runs if last_runs and site.last_runs else site.this_run)
         self._show_survival(site)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # Cells of a mask grow no further: what a wide page has left is for the plots beside it.
+        self._side.setFixedWidth(max(RIGHT, min(RIGHT_MOST, round(self.width() * 0.34))))
+
     def retheme(self) -> None:
         """The theme changed."""
         if self.survival is not None:
@@ -157,6 +163,8 @@ class DropoutCard(QWidget):
             parts.append(self.tr("set to a constant below zero"))
         if site.source and site.place != "layer":
             parts.append(self.tr("called at %1").replace("%1", short_source(site.source)))
+        if site.also:
+            parts.append(self.tr("the same module as %1").replace("%1", ", ".join(site.also)))
         return ", ".join(parts)
 
     def _show_mask(self, site: DropoutSite) -> None:

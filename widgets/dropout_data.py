@@ -68,6 +68,8 @@ class DropoutSite:
     inputs: int | None
     unseen: str = ""
     """Why there is no mask, as a sentence."""
+    also: tuple[str, ...] = ()
+    """The other paths of the same module."""
 
 
 @dataclass(frozen=True)

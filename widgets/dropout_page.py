@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from modelight.widgets import numbers
 from modelight.widgets.counted import counted
 from modelight.widgets.dropout_card import DropoutCard, Lamp, name_of, short_source
 from modelight.widgets.dropout_data import DropoutData, DropoutSite
-from modelight.widgets.labels import label
+from modelight.widgets.labels import ElidedLabel, label
 from modelight.widgets.sections import GAP, MARGIN, Entry, Heading, Page, Rule, row
 from modelight.widgets.segments import Option, SegmentedControl
 from modelight.widgets.signs import Sign, paint_sign
@@ -89,6 +89,7 @@ class _Lines(QWidget):
         self._grid.setColumnStretch(2, 1)
         column.addLayout(self._grid)
         self._shown: list[tuple[str, str]] = []
+        self._names: list[ElidedLabel] = []
 
     def texts(self) -> list[tuple[str, str]]:
         """(what, words) of each line."""
@@ -101,15 +102,30 @@ class _Lines(QWidget):
         while item := self._grid.takeAt(0):
             old = item.widget()
             if old is not None:
+                old.hide()  # it lives on until the next event, and would be seen under what takes its place
                 old.deleteLater()
         self._shown = [(what, words) for _, what, words in lines]
+        self._names = []
         for index, (mark, what, words) in enumerate(lines):
             top = Qt.AlignmentFlag.AlignTop
             self._grid.addWidget(mark, index, 0, top)
-            self._grid.addWidget(label(what), index, 1, top)
+            name = ElidedLabel(13, elide=Qt.TextElideMode.ElideMiddle)
+            name.setText(what)
+            self._names.append(name)
+            self._grid.addWidget(name, index, 1, top)
             said = label(words, tone="text2", size=12, wrap=True)
             said.setContentsMargins(8, 1, 0, 0)
             self._grid.addWidget(said, index, 2, top)
+        self._fit_names()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """However long a name is, the words beside it keep half of the width."""
+        for name in self._names:
+            name.setMaximumWidth(max(80, self.width() // 2))
 
 
 class DropoutPage(QWidget):

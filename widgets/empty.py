@@ -29,6 +29,7 @@ class EmptyPage(QWidget):
         column.addWidget(self.line)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(3)
+        self.set_text("")
 
     def set_text(self, line: str, button: str = "") -> None:
         """What to do, and the button's word; without one there is no button."""

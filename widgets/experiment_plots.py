@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QPolygonF
+from PySide6.QtGui import QFontMetricsF, QPainter, QPolygonF, QResizeEvent
 
 from modelight.widgets import numbers, paint
 from modelight.widgets.export import Table
@@ -105,6 +105,11 @@ class EndNames(Mark):
         super().__init__(z=8)
         self._x, self._lines = 0.0, list[Line]()
 
+    def room(self) -> float:
+        """Logical pixels that the names take to the right of the curves' ends."""
+        metrics = QFontMetricsF(paint.font(11, paint.MEDIUM))
+        return max((metrics.horizontalAdvance(line.name) for line in self._lines), default=0.0) + 14
+
     def set_data(self, x: float, lines: Sequence[Line]) -> None:
         """``x`` is where the curves end."""
         self._x = x
@@ -127,14 +132,17 @@ class EndNames(Mark):
 class CompanyPlot(Plot):
     """One figure over the batch size, in train and in eval."""
 
+    _sizes: tuple[int, ...] = ()
+    """Of the class too: pyqtgraph resizes the widget while it makes it."""
+
     def __init__(self, name: str) -> None:
         super().__init__(name, self.table, height=176, most=(8, 4))
         self.pale = [self.add(Points(pale=True)) for _ in range(2)]
         self.bands = [self.add(Band()) for _ in range(2)]
         self.curves = [self.add(Points()) for _ in range(2)]
         self.names = self.add(EndNames())
-        self._sizes: tuple[int, ...] = ()
         self._lines: tuple[Line, ...] = ()
+        self._ends = (0.0, 1.0)
 
     def set_data(self, sizes: tuple[int, ...], lines: tuple[Line, ...], low: float, high: float) -> None:
         """``lines`` is train, then eval."""
@@ -146,8 +154,22 @@ class CompanyPlot(Plot):
             curve.set_data(x, [line.values], line.role)
         self.names.set_data(float(x[-1]), lines)
         self.bottom.set_ticks([(float(place), str(size)) for place, size in enumerate(sizes)])
-        room = 0.16 * max(1, len(sizes) - 1) + 0.1
-        self.hold((-0.25, float(x[-1]) + room), (low, high + 0.04 * (high - low)), (sizes, low, high))
+        self._ends = low, high
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._sizes:
+            self._fit()
+
+    def _fit(self) -> None:
+        """Ranges that leave the names their pixels at the right, however wide the plot is."""
+        low, high = self._ends
+        area = max(1.0, self.width() - self.left.width() - 14)
+        share = min(0.5, self.names.room() / area)
+        last = float(len(self._sizes) - 1)
+        right = last + (last + 0.25) * share / (1 - share)
+        self.hold((-0.25, max(right, last + 0.1)), (low, high + 0.04 * (high - low)), (self._sizes, low, high, area))
 
     def lines(self) -> tuple[Line, ...]:
         """What is plotted."""

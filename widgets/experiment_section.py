@@ -11,7 +11,11 @@ from modelight.widgets import numbers
 from modelight.widgets.buttons import Button
 from modelight.widgets.experiments_data import Subject
 from modelight.widgets.labels import MarkupLabel, label
+from modelight.widgets.paths import short_path
 from modelight.widgets.sections import row
+
+PATH_MOST = 60
+"""Characters of a module's path in a sentence."""
 
 
 def subject_words(subject: Subject) -> str:
@@ -42,7 +46,7 @@ def amount(value: float, subject: Subject) -> str:
 
 def named(path: str) -> str:
     """A module as sentences name it."""
-    return path or QCoreApplication.translate("Experiments", "the model itself")
+    return short_path(path, PATH_MOST) or QCoreApplication.translate("Experiments", "the model itself")
 
 
 class ExperimentSection(QWidget):

@@ -7,39 +7,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QLineF,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QPointF,
-    QRectF,
-    QSize,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QLineF, QModelIndex, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QListView,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QWidget,
-)
+from PySide6.QtWidgets import QListView, QWidget
 
 from modelight.widgets import numbers, paint, theme
 from modelight.widgets.counted import counted
 from modelight.widgets.gradients_data import GradientRow
+from modelight.widgets.paths import fitted_path
+from modelight.widgets.row_list import LEFT, RIGHT, ROW_ROLE, RowDelegate, RowList, RowModel
 from modelight.widgets.sections import MARGIN
 from modelight.widgets.signs import paint_sign
 
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
-HEIGHT, HEAD = 46, 26
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+HEAD = 26
 _FIGURE, _KEPT, _COUNT, _BUTTON, _GAP = 56.0, 60.0, 58.0, 70.0, 10.0
 _LEAST = 240.0
 """Room that names and the axis need together."""
@@ -61,7 +41,7 @@ def columns(rect: QRectF) -> Columns:
     """Names and the axis share what the figures leave; where that is little, there is no axis."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
     rest = inner.width() - _FIGURE - _KEPT - _COUNT - _BUTTON - 4 * _GAP
-    axis = min(220.0, rest * 0.42) if rest > _LEAST else 0.0
+    axis = min(400.0, rest * 0.42) if rest > _LEAST else 0.0
     widths = (rest - axis - _GAP, axis, _FIGURE, _KEPT, _COUNT, _BUTTON)
     left, boxes = inner.left(), []
     for width, gap in zip(widths, (_GAP, 0.0, _GAP, _GAP, _GAP, 0.0), strict=True):
@@ -79,52 +59,16 @@ def decades(rows: Sequence[GradientRow]) -> tuple[int, int]:
     return low, max(high, low + 1)
 
 
-class GradientModel(QAbstractListModel):
-    """The rows; new figures for the same modules keep scroll and selection."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: tuple[GradientRow, ...] = ()
-
-    def set_rows(self, rows: tuple[GradientRow, ...]) -> None:
-        """Show these."""
-        if rows and [one.path for one in rows] == [one.path for one in self._rows]:
-            self._rows = rows
-            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def rows(self) -> tuple[GradientRow, ...]:
-        """What is shown."""
-        return self._rows
-
-    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
-        return 0 if parent.isValid() else len(self._rows)
-
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        one = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return one
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return one.path or one.name
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{one.path or one.name}\n{one.type}"
-        return None
+class GradientModel(RowModel[GradientRow]):
+    """The modules."""
 
 
-class GradientDelegate(QStyledItemDelegate):
+class GradientDelegate(RowDelegate):
     """Paints one module. ``span`` is the range of the axis in powers of ten."""
 
     def __init__(self) -> None:
         super().__init__()
         self.span = (-1, 0)
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        return QSize(400, HEIGHT)
 
     def button_rect(self, rect: QRectF) -> QRectF:
         """The freeze button of a row, in the row's coordinates."""
@@ -160,30 +104,20 @@ class GradientDelegate(QStyledItemDelegate):
             return self.tr("not called")
         return row.grad_fn or self.tr("no grad")
 
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        row: GradientRow = index.data(ROW_ROLE)
-        rect = QRectF(option.rect)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        painter.fillRect(rect, theme.color("selection" if chosen else "surface"))
-        rule = QRectF(rect.left() + MARGIN, rect.bottom() - 1, rect.width() - 2 * MARGIN, 1)
-        painter.fillRect(rule, theme.color("line"))
+    def paint_row(self, painter: QPainter, row: GradientRow, rect: QRectF) -> None:
+        """The name, the norm on its axis, the figures and the button."""
         where = columns(rect)
         self._paint_name(painter, row, where.name, where.figure.left())
         self._paint_norm(painter, row, where)
         self._paint_figures(painter, row, where)
         if row.parameters:
             self._paint_button(painter, row, self.button_rect(rect))
-        painter.restore()
 
     def _paint_name(self, painter: QPainter, row: GradientRow, box: QRectF, reach: float) -> None:
         name, small = theme.font(13, 500 if row.leaf else 400), theme.font(11)
         painter.setFont(name)
         painter.setPen(theme.color("text" if row.leaf else "text2"))
-        text = QFontMetricsF(name).elidedText(row.path or row.name, Qt.TextElideMode.ElideMiddle, box.width())
+        text = fitted_path(row.path or row.name, QFontMetricsF(name), box.width())
         painter.drawText(QRectF(box.left(), box.top() + 5, box.width(), 18), LEFT, text)
         below, words = QRectF(box.left(), box.top() + 24, reach - box.left(), 15), self.words(row)
         attention = row.missing > 0 or (row.norm is not None and not math.isfinite(row.norm))
@@ -267,7 +201,7 @@ class GradientHeader(QWidget):
             painter.drawText(ends, side, numbers.figure(10.0**power, 1))
 
 
-class GradientList(QListView):
+class GradientList(RowList):
     """The rows. ``freeze_requested`` carries a path and the requires_grad that is wanted: by mouse on the button, or
     Space on the chosen row."""
 
@@ -279,11 +213,6 @@ class GradientList(QListView):
         self._pressed: QModelIndex | None = None
         self.setModel(self.rows)
         self.setItemDelegate(self.painter)
-        self.setUniformItemSizes(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setAccessibleName(self.tr("Gradient of each module"))
 
     def button_rect(self, index: QModelIndex) -> QRectF:

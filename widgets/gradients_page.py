@@ -11,8 +11,9 @@ from modelight.widgets.counted import counted
 from modelight.widgets.empty import EmptyPage
 from modelight.widgets.export import ExportMenu, Table
 from modelight.widgets.gradients_data import CutLine, GradientsData, Times
-from modelight.widgets.gradients_list import ROW_ROLE, GradientHeader, GradientList, decades
+from modelight.widgets.gradients_list import GradientHeader, GradientList, decades
 from modelight.widgets.labels import MarkupLabel, label
+from modelight.widgets.row_list import ROW_ROLE
 from modelight.widgets.sections import GAP, MARGIN, Heading, row
 
 CUTS = 4

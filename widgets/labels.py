@@ -13,12 +13,33 @@ from modelight.widgets import theme
 
 def label(text: str = "", size: int = 13, weight: int = 400, tone: str = "text", wrap: bool = False) -> QLabel:
     """A plain-text label. ``tone`` is a token's name that the style sheet knows, e.g. ``text2``."""
-    result = QLabel(text)
+    result = WrappedLabel(text) if wrap else QLabel(text)
     result.setTextFormat(Qt.TextFormat.PlainText)
     result.setFont(theme.font(size, weight))
     result.setProperty("tone", tone)
     result.setWordWrap(wrap)
     return result
+
+
+_JOINT = re.compile(r"(?<=[^\W\d])([._/])(?=\w)")
+_BREAK = "\u200b"
+"""A zero-width space: a line may break there."""
+
+
+class WrappedLabel(QLabel):
+    """A label that may also break its text inside a path: else one long name makes the whole page wider than its
+    window, and everything on it is cut."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        super().setText(_JOINT.sub(rf"\1{_BREAK}", text))
+
+    def text(self) -> str:
+        """As it was given."""
+        return super().text().replace(_BREAK, "")
 
 
 def set_tone(target: QLabel, tone: str) -> None:

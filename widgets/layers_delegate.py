@@ -6,23 +6,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QLineF, QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPainterPath
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from modelight.widgets import numbers, paint, theme
 from modelight.widgets.layers_data import LayerRow, Spread
 from modelight.widgets.modes import Mode
 from modelight.widgets.paths import fitted_path
+from modelight.widgets.row_list import LEFT, RIGHT, RowDelegate
 from modelight.widgets.sections import MARGIN
 from modelight.widgets.signs import paint_sign
 
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
-HEIGHT, PLOT_TOP, PLOT = 62, 8, 34
+PLOT_TOP, PLOT = 8, 34
+_FIGURES, _ROOMY, _NAMES = 134.0, 158.0, 380.0
+"""Room of the figures, and what names need before the histograms take more than a third."""
 _LEAST_TYPE = 24.0
 """A type in less room than this says nothing."""
-LEFT_ALIGN = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT_ALIGN = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Columns:
 def columns(rect: QRectF) -> Columns:
     """Names take what histogram and figures leave."""
     inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
-    figures = 134.0
-    plot = min(320.0, inner.width() * 0.33)
+    figures = _ROOMY if inner.width() > 560 else _FIGURES
+    plot = max(inner.width() * 0.33, min(560.0, inner.width() - figures - _NAMES - 32))
     name = inner.width() - figures - plot - 32
     return Columns(
         QRectF(inner.left(), rect.top(), name, rect.height()),
@@ -66,8 +65,10 @@ def _moments(part: Spread, decimals: int | None) -> str:
     return f"{mean:.{decimals}f} ± {part.std:.{decimals}f}".replace("-", numbers.MINUS)
 
 
-class LayerDelegate(QStyledItemDelegate):
+class LayerDelegate(RowDelegate):
     """Knows the modes, and the range that all rows share where they do."""
+
+    HEIGHT = 62
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,23 +76,10 @@ class LayerDelegate(QStyledItemDelegate):
         self.other_mode: Mode | None = None
         self.shared: tuple[float, float] | None = None
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        return QSize(400, HEIGHT)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        row: LayerRow = index.data(ROW_ROLE)
-        rect = QRectF(option.rect)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        painter.fillRect(rect, theme.color("selection" if chosen else "surface"))
+    def paint_row(self, painter: QPainter, row: LayerRow, rect: QRectF) -> None:
+        """The module, its histogram and its moments; or why there are none."""
         if row.parts:
             painter.fillRect(QRectF(rect.left(), rect.top(), 3, rect.height()), theme.color("attention"))
-        painter.fillRect(
-            QRectF(rect.left() + MARGIN, rect.bottom() - 1, rect.width() - 2 * MARGIN, 1), theme.color("line")
-        )
         where = columns(rect)
         self._paint_name(painter, row, where.name)
         if row.now is None and row.other is None:
@@ -99,7 +87,6 @@ class LayerDelegate(QStyledItemDelegate):
         else:
             self._paint_plot(painter, row, where.plot)
             self._paint_figures(painter, row, where.figures)
-        painter.restore()
 
     def words(self, row: LayerRow) -> str:
         """What is said where there is nothing to draw."""
@@ -125,6 +112,13 @@ class LayerDelegate(QStyledItemDelegate):
         text = self.tr("sampled %1 of %2").replace("%1", numbers.count(part.sampled))
         return text.replace("%2", numbers.count(part.count))
 
+    def sampling_fitting(self, row: LayerRow, room: float) -> str:
+        """The same, or where that has no room, which share of the values was read."""
+        part, text = row.now or row.other, self.sampling(row)
+        if not text or part is None or QFontMetricsF(theme.font(11)).horizontalAdvance(text) <= room:
+            return text
+        return self.tr("sampled %1").replace("%1", numbers.percent(part.sampled / part.count))
+
     def kind(self, row: LayerRow) -> str:
         """Type, shape, and how often it was called."""
         if not row.calls:
@@ -149,12 +143,12 @@ class LayerDelegate(QStyledItemDelegate):
         name = fitted_path(row.path or row.name, QFontMetricsF(bold), box.width())
         painter.setFont(bold)
         painter.setPen(theme.color("text" if row.leaf else "text2"))
-        painter.drawText(QRectF(box.left(), box.top() + 6, box.width(), 18), LEFT_ALIGN, name)
+        painter.drawText(QRectF(box.left(), box.top() + 6, box.width(), 18), LEFT, name)
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text3"))
         small = QFontMetricsF(theme.font(11))
         text = self._kind_fitting(row, small, box.width())
-        painter.drawText(QRectF(box.left(), box.top() + 24, box.width(), 15), LEFT_ALIGN, text)
+        painter.drawText(QRectF(box.left(), box.top() + 24, box.width(), 15), LEFT, text)
         warnings = self.warnings(row)
         if warnings:
             paint_sign(painter, QPointF(box.left() + 6, box.top() + 47), "warning")
@@ -162,15 +156,20 @@ class LayerDelegate(QStyledItemDelegate):
             painter.setPen(theme.color("attention"))
             metrics = QFontMetricsF(painter.font())
             text = metrics.elidedText(warnings, Qt.TextElideMode.ElideRight, box.width() - 16)
-            painter.drawText(QRectF(box.left() + 16, box.top() + 39, box.width() - 16, 16), LEFT_ALIGN, text)
+            painter.drawText(QRectF(box.left() + 16, box.top() + 39, box.width() - 16, 16), LEFT, text)
 
     def _paint_words(self, painter: QPainter, row: LayerRow, box: QRectF) -> None:
         painter.setFont(theme.font(12))
         painter.setPen(theme.color("text2"))
-        flags = LEFT_ALIGN | Qt.TextFlag.TextWordWrap
+        flags = LEFT | Qt.TextFlag.TextWordWrap
         painter.drawText(box.adjusted(0, 4, 0, -4), flags, self.words(row))
 
     def _paint_plot(self, painter: QPainter, row: LayerRow, box: QRectF) -> None:
+        if not any(part.counts.size for part in (row.now, row.other) if part is not None):
+            painter.setFont(theme.font(12))
+            painter.setPen(theme.color("text2"))
+            painter.drawText(box, LEFT, self.tr("no finite value"))
+            return
         area = QRectF(box.left(), box.top() + PLOT_TOP, box.width(), PLOT)
         low, high = self.shared or own_range(row)
         peaks = [density(part).max(initial=0.0) for part in (row.now, row.other) if part is not None]
@@ -185,8 +184,8 @@ class LayerDelegate(QStyledItemDelegate):
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text3"))
         under = QRectF(area.left(), area.bottom() + 2, area.width(), 14)
-        painter.drawText(under, LEFT_ALIGN, _end(low))
-        painter.drawText(under, RIGHT_ALIGN, _end(high))
+        painter.drawText(under, LEFT, _end(low))
+        painter.drawText(under, RIGHT, _end(high))
 
     def _paint_figures(self, painter: QPainter, row: LayerRow, box: QRectF) -> None:
         top = box.top() + 6
@@ -194,11 +193,11 @@ class LayerDelegate(QStyledItemDelegate):
         modes = [mode for part, mode in ((row.now, self.mode), (row.other, self.other_mode)) if part is not None]
         for text, mode in zip(figures(row), modes, strict=True):
             painter.setPen(theme.color(paint.words(mode)))
-            painter.drawText(QRectF(box.left(), top, box.width(), 16), RIGHT_ALIGN, text)
+            painter.drawText(QRectF(box.left(), top, box.width(), 16), RIGHT, text)
             top += 16
         painter.setFont(theme.font(11))
         painter.setPen(theme.color("text3"))
-        painter.drawText(QRectF(box.left(), top + 1, box.width(), 14), RIGHT_ALIGN, self.sampling(row))
+        painter.drawText(QRectF(box.left(), top + 1, box.width(), 14), RIGHT, self.sampling_fitting(row, box.width()))
 
 
 def own_range(row: LayerRow) -> tuple[float, float]:

@@ -4,57 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QVBoxLayout, QWidget
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from modelight.widgets import numbers, paint
 from modelight.widgets.export import ExportMenu, Table
 from modelight.widgets.labels import label
 from modelight.widgets.layers_data import LayerRow, LayersData, Spread
-from modelight.widgets.layers_delegate import ROW_ROLE, LayerDelegate, own_range
+from modelight.widgets.layers_delegate import LayerDelegate, own_range
 from modelight.widgets.modes import Mode
+from modelight.widgets.row_list import ROW_ROLE, RowList, RowModel
 from modelight.widgets.sections import MARGIN, Entry, Heading, Rule, row
 from modelight.widgets.segments import Option, SegmentedControl
 
 
-class LayerModel(QAbstractListModel):
-    """The rows; new figures for the same modules keep scroll and selection."""
+class LayerModel(RowModel[LayerRow]):
+    """The modules."""
 
     def __init__(self, kind: Callable[[LayerRow], str]) -> None:
         """``kind`` says in words what a module is."""
         super().__init__()
-        self.kind = kind
-        self._rows: tuple[LayerRow, ...] = ()
+        self._kind = kind
 
-    def set_rows(self, rows: tuple[LayerRow, ...]) -> None:
-        """Show these."""
-        same = [one.path for one in rows] == [one.path for one in self._rows]
-        if same and rows:
-            self._rows = rows
-            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def rows(self) -> tuple[LayerRow, ...]:
-        """What is shown."""
-        return self._rows
-
-    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
-        return 0 if parent.isValid() else len(self._rows)
-
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        one = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return one
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return one.path or one.name
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{one.path or one.name}\n{self.kind(one)}"
-        return None
+    def kind(self, row: LayerRow) -> str:
+        return self._kind(row)
 
 
 class LayersPage(QWidget):
@@ -80,14 +53,10 @@ class LayersPage(QWidget):
         self.export = ExportMenu(self.list, "layers", self.table)
         self._lay_out()
 
-    def _make_list(self) -> QListView:
-        view = QListView()
+    def _make_list(self) -> RowList:
+        view = RowList()
         view.setModel(self.model)
         view.setItemDelegate(self.delegate)
-        view.setUniformItemSizes(True)
-        view.setFrameShape(QFrame.Shape.NoFrame)
-        view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         view.setAccessibleName(self.tr("Output of each module"))
         view.clicked.connect(self._on_chosen)
         view.activated.connect(self._on_chosen)

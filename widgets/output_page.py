@@ -265,8 +265,7 @@ class OutputPage(Page):
         self.raw.set_data(data)
 
     def _class_name(self, data: OutputData, column: int) -> str:
-        return (
-            data.class_names[column]
-            if column < len(data.class_names)
-            else self.tr("class %1").replace("%1", str(column))
-        )
+        if column < len(data.class_names):
+            return data.class_names[column]
+        text = self.tr("class %1") if data.bounded else self.tr("value %1")
+        return text.replace("%1", str(column))

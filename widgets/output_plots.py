@@ -27,6 +27,9 @@ NO_RUG = 1
 BASE = -0.4
 """Where the log axis of counts begins: below 1, so that a single value is seen."""
 
+TICK_ROOM = 0.25
+"""Decades above the uppermost tick: half of its number is above it."""
+
 
 def places(noise: tuple[bool, ...], count: int) -> Floats:
     """Where the bars stand: one apart, with half a bar between real samples and noise."""
@@ -145,13 +148,15 @@ class RawPlot(Plot):
             (float(part.max()) for one in histogram.series for part in (one.counts, one.before) if part is not None),
             default=1,
         )
-        decades = int(np.ceil(np.log10(max(top, 1.0)) + 0.05))
+        end = float(np.log10(max(top, 1.0))) + 0.3
+        decades = int(end)
         every = 1 + decades // 4
+        end = max(end, decades + TICK_ROOM)
         self.left.set_ticks([(float(power), numbers.count(10**power)) for power in range(0, decades + 1, every)])
         low, high = float(histogram.edges[0]), float(histogram.edges[-1])
         margin = (high - low) * 0.03
         scope = (data.choice.field, data.shape[1:], len(histogram.series))
-        self.hold((low - margin, high + margin), (BASE, float(np.log10(max(top, 1.0))) + 0.3), scope)
+        self.hold((low - margin, high + margin), (BASE, end), scope)
 
     def _outline(self, index: int, data: OutputData) -> None:
         histogram = data.histogram

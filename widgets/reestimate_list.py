@@ -2,91 +2,39 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QLineF,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPointF,
-    QRectF,
-    QSize,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QPainter
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QListView,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-)
 
 from modelight.widgets import numbers, paint, theme
+from modelight.widgets.paths import fitted_path
 from modelight.widgets.reestimate_data import NormChange
+from modelight.widgets.row_list import LEFT, RIGHT, ROW_ROLE, RowDelegate, RowList, RowModel
 from modelight.widgets.sections import MARGIN
 
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
-HEIGHT = 38
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _FIGURES = 150.0
 
 
-class ChangeModel(QAbstractListModel):
+class ChangeModel(RowModel[NormChange]):
     """The layers."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: tuple[NormChange, ...] = ()
 
-    def set_rows(self, rows: tuple[NormChange, ...]) -> None:
-        """Show these."""
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
-        return 0 if parent.isValid() else len(self._rows)
-
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        one = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return one
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return one.path
-        return f"{one.path}\n{one.type}" if role == Qt.ItemDataRole.ToolTipRole else None
-
-
-class ChangeDelegate(QStyledItemDelegate):
+class ChangeDelegate(RowDelegate):
     """Paints one layer: a ring where its drift is now, a disc where it would be, on an axis from 0 to ``top``."""
+
+    HEIGHT = 38
 
     def __init__(self) -> None:
         super().__init__()
         self.top = 1.0
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        return QSize(400, HEIGHT)
 
     def figures(self, row: NormChange) -> str:
         """The largest drift now and with new statistics."""
         text = self.tr("%1 → %2 σ").replace("%1", _drift(row.largest_now))
         return text.replace("%2", _drift(row.largest_new))
 
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        row: NormChange = index.data(ROW_ROLE)
-        rect = QRectF(option.rect)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        painter.fillRect(rect, theme.color("selection" if chosen else "surface"))
+    def paint_row(self, painter: QPainter, row: NormChange, rect: QRectF) -> None:
+        """The name, the axis and the figures; of a layer that is kept, why."""
         inner = rect.adjusted(MARGIN, 0, -MARGIN, 0)
-        painter.fillRect(QRectF(inner.left(), rect.bottom() - 1, inner.width(), 1), theme.color("line"))
         axis = min(240.0, inner.width() * 0.34)
         name = QRectF(inner.left(), rect.top(), inner.width() - axis - _FIGURES - 24, rect.height())
         plot = QRectF(name.right() + 12, rect.top(), axis, rect.height())
@@ -104,12 +52,11 @@ class ChangeDelegate(QStyledItemDelegate):
             painter.drawText(
                 QRectF(inner.right() - _FIGURES, rect.top(), _FIGURES, rect.height()), RIGHT, self.figures(row)
             )
-        painter.restore()
 
     def _paint_name(self, painter: QPainter, row: NormChange, box: QRectF) -> None:
         bold, small = theme.font(13, 500), theme.font(11)
         metrics = QFontMetricsF(bold)
-        path = metrics.elidedText(row.path, Qt.TextElideMode.ElideMiddle, box.width())
+        path = fitted_path(row.path, metrics, box.width())
         painter.setFont(bold)
         painter.setPen(theme.color("text"))
         painter.drawText(box, LEFT, path)
@@ -148,7 +95,7 @@ def _drift(value: float | None) -> str:
     return "<0.001" if value is not None and 0 < value < 0.001 else numbers.figure(value, 2)
 
 
-class ChangeList(QListView):
+class ChangeList(RowList):
     """The layers; ``chosen`` tells which one is selected."""
 
     chosen = Signal(object)
@@ -156,14 +103,10 @@ class ChangeList(QListView):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAccessibleName(self.tr("Drift of each layer"))
         self.rows, self.painter = ChangeModel(), ChangeDelegate()
         self.setModel(self.rows)
         self.setItemDelegate(self.painter)
-        self.setUniformItemSizes(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setAccessibleName(self.tr("Drift of each layer"))
         self.selectionModel().currentChanged.connect(self._on_current)
 
     def set_rows(self, rows: tuple[NormChange, ...]) -> None:

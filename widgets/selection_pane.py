@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from modelight.widgets.labels import ElidedLabel
@@ -31,6 +31,10 @@ class Selection:
     lamp: LampState = "none"
     quiet: bool = False
     lines: Sequence[SelectionLine] = ()
+
+
+NAMES, ROOMY = 112, 380
+"""Width of the names of the axes, where the pane is so wide."""
 
 
 class LampLabel(QWidget):
@@ -71,6 +75,10 @@ class SelectionPane(QWidget):
         column.addLayout(self._grid())
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._lines.setColumnMinimumWidth(0, NAMES if self.width() >= ROOMY else NAMES - 20)
+
     def set_selection(self, selection: Selection | None) -> None:
         """Show a module; None empties the pane."""
         shown = selection or Selection("")
@@ -95,7 +103,8 @@ class SelectionPane(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(0)
         grid.setVerticalSpacing(0)
-        grid.setColumnMinimumWidth(0, 112)
+        self._lines = grid
+        grid.setColumnMinimumWidth(0, NAMES)
         grid.setColumnStretch(1, 1)
         for number in range(self.ROWS):
             grid.setRowMinimumHeight(number, 22)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from modelight.widgets import paint, theme
 from modelight.widgets.axes import round_ticks, tick_texts
 from modelight.widgets.export import ExportMenu, Table
+from modelight.widgets.paths import fitted_path
 
 HEAD, ROW, BAR = 22, 24, 9.5
 _FIGURE = 56.0
@@ -107,7 +108,7 @@ class ShareBars(QWidget):
 
     def _name(self, painter: QPainter, row: ShareRow, top: float, right: float) -> None:
         bold, small = theme.font(13, 600 if row.strong else 400), theme.font(12)
-        path = QFontMetricsF(bold).elidedText(self._path(row), Qt.TextElideMode.ElideMiddle, right)
+        path = fitted_path(self._path(row), QFontMetricsF(bold), right)
         used = QFontMetricsF(bold).horizontalAdvance(path) + 8
         painter.setFont(bold)
         painter.setPen(theme.color("text" if row.value or row.strong else "text2"))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QLineF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
-from modelight.widgets import paint
+from modelight.widgets import numbers, paint
 from modelight.widgets.axes import round_step
 from modelight.widgets.export import Table
 from modelight.widgets.marks import Bars, Curve, Dashes, Mark, Steps
@@ -55,7 +55,7 @@ class ChannelPlot(Plot):
         self.set_strip_height(self.rug, 3 * RUG + 6 if few else 4)
         top = max(1.0, max(float(height.max(initial=0.0)) for height in heights))
         step = max(1.0, round_step(top, 4))
-        self.left.set_ticks([(step * index, f"{step * index:g}") for index in range(math.ceil(top / step) + 1)])
+        self.left.set_ticks([(step * index, numbers.count(step * index)) for index in range(math.ceil(top / step) + 1)])
         margin = (edges[-1] - edges[0]) * 0.04
         self.hold((float(edges[0] - margin), float(edges[-1] + margin)), (0.0, top * 1.1), scope)
 
@@ -170,8 +170,10 @@ def sorted_channels(drift: Floats) -> NDArray[np.intp]:
 def bin_edges(values: Floats) -> Floats:
     """About ``BINS`` round bins around the values."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    span = high - low or max(abs(high) * 0.2, 1e-6)
+    span = high - low or abs(high) * 0.2 or 0.2
     step = round_step(span, BINS)
+    if high == low:  # one bar in the middle, not one that fills the plot
+        low, high = low - step * BINS / 4, high + step * BINS / 4
     return np.arange(math.floor(low / step), math.floor(high / step) + 2, dtype=np.float64) * step
 
 

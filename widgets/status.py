@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtCore import QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from modelight.widgets import numbers, theme
+from modelight.widgets import numbers, paint, theme
+from modelight.widgets.buttons import KeyboardFocus
 from modelight.widgets.lamp import LampState, paint_lamp
 from modelight.widgets.signs import Sign, paint_sign
 
@@ -36,6 +37,10 @@ class Status:
     buffers_put_back: int | None = None
     kept_passes: int | None = None
     """With *Keep updates* on: passes whose updates stand."""
+    keeping: bool = True
+    """Whether *Keep updates* is on; off, those that were kept before still stand."""
+    kept_before: int = 0
+    """Passes that were kept before the model was opened again: its statistics are the checkpoint's since."""
     lost: str = ""
     """What could not be put back, as a sentence; goes before all else at the right."""
     autograd_also: tuple[int, int] = (0, 0)
@@ -46,13 +51,22 @@ def _counted(number: int, one: str, many: str) -> str:
     return "" if not number else one if number == 1 else many.format(numbers.count(number))
 
 
-class StatusBar(QWidget):
-    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first."""
+class StatusBar(KeyboardFocus, QWidget):
+    """Paints a :class:`Status` in one line of 26 logical pixels. What has no room goes, the last at the left first.
+
+    What is said at the right is a link to the whole of it.
+    """
+
+    trace_pressed = Signal()
+    """Someone wants to see what the run left behind."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("status-bar")
         self._status = Status()
+        self._trace = QRectF()
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setFixedHeight(26)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -101,9 +115,12 @@ class StatusBar(QWidget):
         if status.lost:
             return status.lost
         if status.kept_passes is not None:
-            if status.kept_passes == 1:
-                return self.tr("Keeping updates: 1 pass so far")
-            return self.tr("Keeping updates: {0} passes so far").format(numbers.count(status.kept_passes))
+            one, many = self.tr("Keeping updates: 1 pass so far"), self.tr("Keeping updates: {0} passes so far")
+            if not status.keeping:
+                one, many = self.tr("Updates of 1 pass were kept"), self.tr("Updates of {0} passes were kept")
+            so_far = one if status.kept_passes == 1 else many.format(numbers.count(status.kept_passes))
+            gone = self.tr("; the restart undid {0}").format(numbers.count(status.kept_before))
+            return so_far + (gone if status.kept_before else "")
         if status.buffers_put_back is None or status.parameters_put_back is None:
             return ""
         put_back = [
@@ -116,6 +133,24 @@ class StatusBar(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(400, 26)
+
+    def trace_rect(self) -> QRectF:
+        """Where the link at the right is; empty where there is none."""
+        return self._trace
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        over = self._trace.contains(event.position())
+        self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._trace.contains(event.position()):
+            self.trace_pressed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return) and self.trace_text():
+            self.trace_pressed.emit()
+        else:
+            super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -146,7 +181,7 @@ class StatusBar(QWidget):
 
     def _paint_trace(self, painter: QPainter) -> float:
         """Paint the right part; returns where it begins."""
-        text = self.trace_text()
+        text, self._trace = self.trace_text(), QRectF()
         if not text:
             return float(self.width())
         calm = not self._status.lost and self._status.kept_passes is None
@@ -157,6 +192,9 @@ class StatusBar(QWidget):
         sign: Sign = "solved" if calm else "critical" if self._status.lost else "dot"
         paint_sign(painter, QPointF(x - 13, self._center()), sign, theme.color("confirmed" if calm else "attention"))
         self._write(painter, QRectF(x, 1, width + 4, 25), text, "text2" if calm else "attention", not calm)
+        self._trace = QRectF(x - 20, 0, width + 24, self.height())
+        painter.setPen(paint.pen("ink" if self._by_keyboard else "edge"))
+        painter.drawLine(QLineF(x, 21.5, x + width, 21.5))
         return x - 24
 
     def _write(self, painter: QPainter, room: QRectF, text: str, tone: str, strong: bool) -> None:

@@ -10,6 +10,11 @@ import os
 import platform
 import sys
 
+LOWEST_TORCH = (2, 6)
+"""The lowest that the tests were run with; before it, ``torch.load(weights_only=True)`` can be made to run code."""
+NOT_UP = 4
+"""Exit status of a process whose interpreter lacks what the engine needs."""
+
 
 def main() -> int:
     """Say Welcome, import torch, say Ready, then carry out commands until the window closes the pipe."""
@@ -31,11 +36,23 @@ def main() -> int:
     _wait_asleep()
     import torch
 
+    if (too_old := _too_old(str(torch.__version__))) is not None:
+        print(too_old, file=sys.stderr)  # noqa: T201 - the window quotes the last line
+        return NOT_UP
     from modelight.engine.process.server import Server, devices
 
     pipe.send(Ready(torch=str(torch.__version__), devices=devices()))
     Server(pipe.send, inbox).serve()
     return 0
+
+
+def _too_old(version: str) -> str | None:
+    """What to say of a torch that is too old; None where it is not."""
+    numbers = [int(part) for part in version.split("+")[0].split(".")[:2] if part.isdigit()]
+    if tuple(numbers) >= LOWEST_TORCH:
+        return None
+    lowest = ".".join(map(str, LOWEST_TORCH))
+    return f"torch {version} in {sys.executable} is too old: Modelight needs torch {lowest} or later."
 
 
 def _wait_asleep() -> None:

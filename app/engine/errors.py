@@ -33,6 +33,25 @@ class Cancelled(EngineError):
         super().__init__("Stopped.", kind="cancelled")
 
 
+def said(error: BaseException) -> str:
+    """What an exception says of itself: a class of the person's code may even fail at that."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
+
+
+_FULL = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "Invalid buffer size")
+"""As CUDA and MPS say it, the CPU on Linux and on Windows, cuBLAS, and MPS again."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short, on the host or on a device. torch says so on the host with a plain RuntimeError."""
+    named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    told = isinstance(error, RuntimeError) and any(words in said(error) for words in _FULL)
+    return isinstance(error, MemoryError) or named or told
+
+
 def never_stop() -> bool:
     """For callers that cannot be cancelled."""
     return False

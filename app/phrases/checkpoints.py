@@ -67,11 +67,34 @@ PHRASES: dict[str, str] = {
     "script-frozen": QT_TRANSLATE_NOOP(
         "phrases", "A frozen script: its weights are constants of its code, and no module has a training flag any more."
     ),
+    "one-of-shards": QT_TRANSLATE_NOOP(
+        "phrases", "By its name this is shard {number:count} of {of:count}: name the folder to open them together."
+    ),
+    "index-names-absent": QT_TRANSLATE_NOOP(
+        "phrases", "The index names {count:count} {count:tensor|tensors} that no shard holds: {first} first."
+    ),
+    "modes-baked": QT_TRANSLATE_NOOP(
+        "phrases",
+        "A program of torch.export has no training flags: its mode was baked in when it was exported, {train:count} "
+        "{train:operator|operators} in training form and {eval:count} in eval form.",
+    ),
+    "modes-none": QT_TRANSLATE_NOOP(
+        "phrases", "A program of torch.export has no training flags, and no operator of this one has a mode."
+    ),
+    "flags-idle": QT_TRANSLATE_NOOP(
+        "phrases",
+        "No flag in this script has an effect: the mode was baked in when it was traced, {train:count} "
+        "{train:operator|operators} in training form and {eval:count} in eval form.",
+    ),
+    "flags-idle-no-modes": QT_TRANSLATE_NOOP("phrases", "Nothing in this script looks at a training flag."),
+    "mode-baked-train": QT_TRANSLATE_NOOP("phrases", "training form, baked in"),
+    "mode-baked-eval": QT_TRANSLATE_NOOP("phrases", "eval form, baked in"),
+    "mode-baked-both": QT_TRANSLATE_NOOP("phrases", "training and eval forms, both baked in"),
     "kinds-guessed": QT_TRANSLATE_NOOP("phrases", "Kinds are guessed from names and shapes of tensors."),
     "counters-absent": QT_TRANSLATE_NOOP(
         "phrases",
-        "{count:count} layers hold running statistics without num_batches_tracked: a file of torch before 0.4.1, or "
-        "frozen batch norm.",
+        "{count:count} {count:layer holds|layers hold} running statistics without num_batches_tracked: "
+        "a file of torch before 0.4.1, or frozen batch norm.",
     ),
     "values-not-read": QT_TRANSLATE_NOOP(
         "phrases", "Only running statistics were searched for NaN and the like; other values were not read."

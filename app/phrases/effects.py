@@ -70,6 +70,7 @@ SHORT: dict[str, str] = {
     "drops-between-layers": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} between"),
     "drops-attention": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · attention"),
     "drops-always": QT_TRANSLATE_NOOP("phrases", "drops {p:percent} · always"),
+    "drops-always-many": QT_TRANSLATE_NOOP("phrases", "{count:count} dropouts · always"),
     "drops-nothing": QT_TRANSLATE_NOOP("phrases", "drops nothing"),
     # Normalisation
     "batch-stats-cumulative": QT_TRANSLATE_NOOP("phrases", "batch stats · averages"),

@@ -98,7 +98,7 @@ PHRASES: dict[str, str] = {
         "phrases", "safetensors holds tensors alone, and {name} is none: write a .pt file."
     ),
     "raises": QT_TRANSLATE_NOOP("phrases", "{error}"),
-    "raises-in": QT_TRANSLATE_NOOP("phrases", "{module}: {error}"),
+    "raises-in": QT_TRANSLATE_NOOP("phrases", "{error} (in {module})"),
     "no-tensor-returned": QT_TRANSLATE_NOOP(
         "phrases", "The model returned no tensor of real numbers, so there is nothing to compare."
     ),

@@ -41,7 +41,7 @@ def summary_lines(facts: CheckpointFacts) -> list[str]:
         f"  {_totals(facts)}",
     ]
     if len(facts.state_dicts) > 1:
-        held = (f"{visible(one.key)} ({numbers.count(one.tensors)} tensors)" for one in facts.state_dicts)
+        held = (f"{visible(one.key)} ({_counted(one.tensors, 'tensor')})" for one in facts.state_dicts)
         lines.append(f"  State dicts in the file: {', '.join(held)}. --key NAME takes another.")
     # The line above says what this note says.
     return lines + [f"  {visible(phrase(note))}" for note in facts.notes if note.id != "other-state-dicts"]

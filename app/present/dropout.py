@@ -27,12 +27,25 @@ def dropout_data(
     frame = history.newest
     if frame is None:
         return None
-    calls = Counter((one.row, one.function, one.source) for one in frame.dropouts)
     sites = tuple(
-        _site(one, frame, history.frames, rows, training or {}, calls[one.row, one.function, one.source])
-        for one in frame.dropouts
+        _site(one, frame, history.frames, rows, training or {}, place)
+        for one, place in zip(frame.dropouts, _numbered(frame.dropouts, rows), strict=True)
     )
     return DropoutData((*sites, *_silent(frame, rows, training or {})), history.runs)
+
+
+def _numbered(dropouts: Sequence[DropoutCapture], rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """(number from 0, of how many) of each call: of a layer wherever it is called, of a function on its line."""
+
+    def who(one: DropoutCapture) -> tuple[int, str, str | None]:
+        return one.row, one.function, None if _place(one, rows) == "layer" else one.source
+
+    many, met = Counter(map(who, dropouts)), Counter[tuple[int, str, str | None]]()
+    numbers = []
+    for one in dropouts:
+        numbers.append((met[who(one)], many[who(one)]))
+        met[who(one)] += 1
+    return numbers
 
 
 def _silent(frame: Frame, rows: Sequence[Row], training: Mapping[int, bool | None]) -> Iterator[DropoutSite]:
@@ -62,6 +75,7 @@ def _silent(frame: Frame, rows: Sequence[Row], training: Mapping[int, bool | Non
             already_zero=None,
             inputs=None,
             unseen=phrase(module.unseen),
+            also=tuple(row.also_at),
         )
 
 
@@ -75,14 +89,14 @@ def _site(
     frames: Sequence[Frame],
     rows: Sequence[Row],
     training: Mapping[int, bool | None],
-    calls: int,
+    number: tuple[int, int],
 ) -> DropoutSite:
     seen = one.active and one.unseen is None and one.total > 0
     past = [same for old in frames for same in old.dropouts if _key(same) == _key(one) and same.p == one.p]
     return DropoutSite(
         path=one.path,
-        call=one.call,
-        calls=calls,
+        call=number[0],
+        calls=number[1],
         function=one.function,
         place=_place(one, rows),
         source=one.source,
@@ -100,6 +114,7 @@ def _site(
         already_zero=one.already_zero,
         inputs=one.inputs,
         unseen=phrase(one.unseen) if one.unseen is not None else "",
+        also=tuple(rows[one.row].also_at) if 0 <= one.row < len(rows) else (),
     )
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
 from modelight.phrases.findings import PHRASES, marked
 from modelight.protocol import Clause, Curve, Finding, Remedy, Row
 from modelight.widgets.evidence import EvidenceCurve
 from modelight.widgets.finding_card import FindingRow, RemedyRow
+from modelight.widgets.paths import short_path
+
+PATH_MOST = 56
+"""Characters of a module's path on a card."""
+_PATHS = ("module", "first", "furthest", "tensor")
 
 WORDS = {
     "set-eval": QT_TRANSLATE_NOOP("phrases", "Set eval"),
@@ -75,8 +82,18 @@ def _keyed(findings: Sequence[Finding]) -> dict[str, Finding]:
     return keyed
 
 
+def _short(finding: Finding) -> Finding:
+    """With paths that leave the sentence readable: a card has forty characters a line."""
+    short = {
+        name: short_path(value, PATH_MOST)
+        for name, value in finding.values.items()
+        if name in _PATHS and isinstance(value, str)
+    }
+    return structs.replace(finding, values={**finding.values, **short})
+
+
 def _card(finding: Finding, key: str, rows: Sequence[Row]) -> FindingRow:
-    title, said = marked(finding)
+    title, said = marked(_short(finding))
     # Above the picture stands what is the case; below it, why and what else was tried.
     body, after = ([*said[:1], _say("curve")], said[1:]) if finding.curve is not None else (said, [])
     return FindingRow(
@@ -119,7 +136,7 @@ def _remedy_text(remedy: Remedy, first: bool) -> str:
     if remedy.id in ("set-eval", "set-train"):
         mode = remedy.id.removeprefix("set-")
         if len(remedy.paths) == 1 and remedy.paths[0] and not first:
-            return _say("only", module=remedy.paths[0])
+            return _say("only", module=short_path(remedy.paths[0], PATH_MOST // 2))
         if len(remedy.paths) == 2:
             return _say("set-both", mode=mode)
         if len(remedy.paths) > 2:

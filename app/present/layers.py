@@ -33,7 +33,12 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
     other_mode, beside = history.other()
     other = {capture.row: capture for capture in beside.modules} if beside is not None else {}
     containers = _containers(frame, rows)
-    captures = [capture for capture in frame.modules if 0 <= capture.row < len(rows)]
+    # A list of modules is never called: that says nothing, where those in it were.
+    captures = [
+        capture
+        for capture in frame.modules
+        if 0 <= capture.row < len(rows) and (capture.calls or capture.row not in containers)
+    ]
     made = {
         capture.row: _row(capture, rows[capture.row], other.get(capture.row), capture.row not in containers, model)
         for capture in captures

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from modelight.phrases import QT_TRANSLATE_NOOP, fill, phrase
-from modelight.present.tree import effect_text
+from modelight.present.tree import AGAINST_FLAG, READS_FLAG, effect_text
 from modelight.protocol import DropoutCapture, Frame, GradMode, ModuleCapture, NormCapture, Row, RowState, Value
 from modelight.widgets.lamp import LampState
 from modelight.widgets.numbers import count, shape
@@ -23,6 +23,7 @@ WORDS = {
     "in-eval": QT_TRANSLATE_NOOP("phrases", "In eval"),
     "subtree": QT_TRANSLATE_NOOP("phrases", "Subtree"),
     "subtree-all": QT_TRANSLATE_NOOP("phrases", "all {count:count} in {mode}"),
+    "subtree-one": QT_TRANSLATE_NOOP("phrases", "1 in {mode}"),
     "subtree-mixed": QT_TRANSLATE_NOOP("phrases", "{train:count} in train, {eval:count} in eval"),
     "reacting": QT_TRANSLATE_NOOP("phrases", "React"),
     "uses": QT_TRANSLATE_NOOP("phrases", "Uses"),
@@ -49,7 +50,10 @@ WORDS = {
     "not-measured": QT_TRANSLATE_NOOP("phrases", "not measured"),
     "gradients": QT_TRANSLATE_NOOP("phrases", "Gradients"),
     "gradients-own": QT_TRANSLATE_NOOP("phrases", "{on:count} of {all:count} parameters require grad"),
-    "gradients-below": QT_TRANSLATE_NOOP("phrases", "{on:count} of {all:count} values below require grad"),
+    "gradients-own-all": QT_TRANSLATE_NOOP("phrases", "all {all:count} parameters require grad"),
+    "gradients-own-one": QT_TRANSLATE_NOOP("phrases", "its parameter requires grad"),
+    "gradients-below-all": QT_TRANSLATE_NOOP("phrases", "all {all:count} values require grad"),
+    "gradients-below": QT_TRANSLATE_NOOP("phrases", "{on:count} of {all:count} values require grad"),
     "no-parameters": QT_TRANSLATE_NOOP("phrases", "no parameters"),
     "thread": QT_TRANSLATE_NOOP("phrases", "Thread"),
     "grad-on": QT_TRANSLATE_NOOP("phrases", "grad on"),
@@ -60,6 +64,7 @@ WORDS = {
     "output-inference": QT_TRANSLATE_NOOP("phrases", "{shape}, inference tensor"),
     "channels": QT_TRANSLATE_NOOP("phrases", "{type}, {count:count} channels"),
     "dropout": QT_TRANSLATE_NOOP("phrases", "{type}, p = {p:g}"),
+    "also-at": QT_TRANSLATE_NOOP("phrases", "{caption}; the same module as {paths}"),
     "with-parameters": QT_TRANSLATE_NOOP("phrases", "{type}, {count:count} parameters"),
 }
 
@@ -110,6 +115,9 @@ def selection(of: Selected) -> Selection:
     norm, dropout = _norm(of), _dropout(of)
     if norm is not None:
         middle = [_line("uses", _uses(norm, of)), _line("updates", _updates(norm, of))]
+    elif dropout is not None and {clause.id for clause in of.state.effect} & (AGAINST_FLAG | READS_FLAG):
+        # It calls a function that drops: where that is called says more than what was zero before.
+        middle = [_line("effect", effect_text(of.state.effect)), _line("drops", _drops(dropout))]
     elif dropout is not None:
         middle = [_line("drops", _drops(dropout)), _line("already-zero", _already_zero(dropout))]
     elif of.below is not None and {clause.id for clause in of.state.effect} <= {"layers-react", "layer-reacts"}:
@@ -144,7 +152,8 @@ def _line(name: str, value: str) -> SelectionLine:
 def _flags(below: Subtree) -> str:
     if below.train and below.eval:
         return _say("subtree-mixed", train=below.train, eval=below.eval)
-    return _say("subtree-all", count=below.train or below.eval, mode="train" if below.train else "eval")
+    number, mode = below.train or below.eval, "train" if below.train else "eval"
+    return _say("subtree-one" if number == 1 else "subtree-all", count=number, mode=mode)
 
 
 def _types(below: Subtree) -> str:
@@ -206,6 +215,8 @@ def _uses(norm: NormCapture, of: Selected) -> str:
 
 
 def _updates(norm: NormCapture, of: Selected) -> str:
+    if norm.unseen is not None and norm.unseen.id == "not-called":
+        return _say("not-called")
     if not norm.updates:
         return _say("updates-no")
     if norm.momentum is None:
@@ -237,7 +248,12 @@ def _already_zero(one: DropoutCapture) -> str:
 
 def _gradients(of: Selected) -> str:
     if of.state.own_parameters and not of.has_children:
+        if of.state.own_trainable == of.state.own_parameters:
+            id_ = "gradients-own-one" if of.state.own_parameters == 1 else "gradients-own-all"
+            return _say(id_, all=of.state.own_parameters)
         return _say("gradients-own", on=of.state.own_trainable, all=of.state.own_parameters)
+    if of.row.parameters and of.state.trainable == of.row.parameters:
+        return _say("gradients-below-all", all=of.row.parameters)
     if of.row.parameters:
         return _say("gradients-below", on=of.state.trainable, all=of.row.parameters)
     return _say("no-parameters")
@@ -257,6 +273,11 @@ def _output(of: Selected) -> str:
 
 
 def _caption(of: Selected, norm: NormCapture | None, dropout: DropoutCapture | None) -> str:
+    caption = _kind(of, norm, dropout)
+    return _say("also-at", caption=caption, paths=list(of.row.also_at)) if of.row.also_at else caption
+
+
+def _kind(of: Selected, norm: NormCapture | None, dropout: DropoutCapture | None) -> str:
     if norm is not None:
         return _say("channels", type=of.row.type, count=norm.channels)
     if dropout is not None and dropout.p is not None and of.row.sensitive:

@@ -12,12 +12,12 @@ from modelight.widgets.tree_model import Tone, TreeRow, TreeState
 _REMARKS = {"needs-more-than-one-value", "untouched-statistics"}
 """What is worth knowing about a module's tensors, but breaks nothing by itself."""
 _WITH_STATISTICS = {"batch_norm", "instance_norm"}
-_AGAINST_FLAG = {"drops-always"}
+AGAINST_FLAG = {"drops-always"}
 """Effects that no flag switches off: in eval they ask for attention."""
 _OF_NOTHING = {"no-effect", "no-effect-known"}
 """Effects that hold of a module only as long as nothing else is known of it."""
 _OF_CHILDREN = {"layers-react", "layer-reacts"}
-_READS_FLAG = {"reads-flag", "script-reads-flag"}
+READS_FLAG = {"reads-flag", "script-reads-flag"}
 """Effects that a run has heard: what the flag does is not known, but it does something."""
 
 
@@ -41,12 +41,21 @@ def tree_shapes(frame: Frame | None) -> Mapping[int, str]:
 
 def effect_text(clauses: Iterable[Clause]) -> str:
     """What a module does, in full."""
-    return " · ".join(phrase(clause) for clause in _telling(clauses, _OF_NOTHING))
+    return " · ".join(phrase(clause) for clause in _first_against_flag(_telling(clauses, _OF_NOTHING)))
 
 
 def effect_words(clauses: Iterable[Clause]) -> str:
     """What a module does, in the words of the effect column."""
-    return " · ".join(short_phrase(clause) for clause in _telling(clauses, _OF_NOTHING | _OF_CHILDREN))
+    said = _first_against_flag(_telling(clauses, _OF_NOTHING | _OF_CHILDREN))
+    always = [clause for clause in said if clause.id in AGAINST_FLAG]
+    if len(always) > 1:  # the column has room for one of them
+        said = [Clause("drops-always-many", {"count": len(always)}), *said[len(always) :]]
+    return " · ".join(short_phrase(clause) for clause in said)
+
+
+def _first_against_flag(clauses: list[Clause]) -> list[Clause]:
+    """Where words are cut, what no flag switches off must not be among them."""
+    return sorted(clauses, key=lambda clause: clause.id not in AGAINST_FLAG)
 
 
 def _telling(clauses: Iterable[Clause], weak: set[str]) -> list[Clause]:
@@ -87,11 +96,11 @@ def _state(state: RowState, row: Row) -> TreeState:
 
 def _tone(state: RowState, row: Row) -> Tone:
     said = {clause.id for clause in state.effect}
-    always = bool(said & _AGAINST_FLAG)
+    always = bool(said & AGAINST_FLAG)
     if state.training is False and always:
         return "attention"
     # What a run has shown of a module stands in its state alone: the row keeps what was known when it was made.
-    reacts = row.sensitive or always or bool(said & _READS_FLAG) or state.effect != state.other
+    reacts = row.sensitive or always or bool(said & READS_FLAG) or state.effect != state.other
     if not reacts or state.training is None:
         return "none"
     return "train" if state.training else "eval"

@@ -221,3 +221,29 @@ def test_the_examples_of_the_docs_are_what_is_printed(
         one, other = (content["tensors"][0]["stats"].pop(figure) for content in (found, shown))
         assert one == pytest.approx(other, rel=1e-12)
     assert found == shown
+
+
+def test_a_reader_that_has_seen_enough_changes_no_status(tmp_path: Path) -> None:
+    torch.save({f"{number}.weight": torch.ones(1, 1) for number in range(4000)}, tmp_path / "many.pt")
+    command = f"{sys.executable} -m modelight inspect {tmp_path}/many.pt"
+    script = f"{command} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [f"{tmp_path}/many.pt", "0"]
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_what_cannot_be_written_is_told_and_is_no_mark(checkpoint: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m modelight inspect {checkpoint} > /dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "could not be written: No space left on device" in done.stderr
+
+
+def test_an_empty_name_is_not_the_folder_one_stands_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("") == 2
+    assert "has no name" in capsys.readouterr().err

@@ -195,7 +195,7 @@ def test_how_columns_agree(more: dict[str, Any], expected: str) -> None:
 
 def test_a_cell_that_raised_says_how() -> None:
     data = page(message(cells(None, EVAL)))
-    assert [cell.problem for cell in data.cells[:4]] == ["norm: ValueError: no"] * 3 + [""]
+    assert [cell.problem for cell in data.cells[:4]] == ["ValueError: no (in norm)"] * 3 + [""]
     assert all(len(cell.heights) == 0 for cell in data.cells[:3])
     assert page(message(cells(None, None), measure="raw")).subject == "none"
 

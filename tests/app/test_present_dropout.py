@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from modelight.present.chance import binomial_band
 from modelight.present.dropout import dropout_data
@@ -130,3 +131,19 @@ def test_a_module_known_for_its_functional_dropout_is_not_taken_for_a_layer() ->
     history.add(frame([output(np.zeros((1, 2, 2)))], dropouts=drops))
     data = dropout_data(history, rows)
     assert data is not None and data.sites[0].place == "function"
+
+
+def test_calls_of_one_layer_are_numbered_wherever_they_stand() -> None:
+    """Two cards of the same name stood on the page, of a layer called on two lines."""
+    calls = [drop(1, "drop", MASK, 0.5, source="net.py:3"), drop(1, "drop", MASK, 0.5, source="net.py:9")]
+    functions = [drop(2, "block", MASK, 0.5, function="F.dropout", source=f"net.py:{line}") for line in (3, 9)]
+    data = shown([*calls, *functions])
+    assert [(site.call, site.calls) for site in data.sites] == [(0, 2), (1, 2), (0, 1), (0, 1)]
+
+
+def test_a_shared_layer_names_its_other_places() -> None:
+    rows = [row("", "Net", -1), replace(row("drop", "Dropout", kind="dropout"), also_at=["again"])]
+    history = RunHistory()
+    history.add(frame([output(np.zeros((1, 2, 2)))], dropouts=[drop(1, "drop", MASK, 0.5)]))
+    data = dropout_data(history, rows)
+    assert data is not None and data.sites[0].also == ("again",)

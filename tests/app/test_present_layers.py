@@ -110,3 +110,19 @@ def test_one_mode_alone() -> None:
     now = data.rows[1].now
     assert now is not None and now.mean is not None and now.std is not None
     assert (round(now.mean, 9), round(now.std, 6)) == (0.0, round(float(BASE.std()), 6))
+
+
+def test_a_list_of_modules_that_is_never_called_has_no_row_where_its_modules_were() -> None:
+    rows = [row("", "Net", -1), row("h", "ModuleList"), row("h.0", "Linear", 1), row("idle", "Linear")]
+    never = Clause("not-called")
+    modules = [
+        capture(0, [1.0]),
+        ModuleCapture(1, 0, unseen=never),
+        capture(2, [1.0]),
+        ModuleCapture(3, 0, unseen=never),
+    ]
+    history = RunHistory()
+    history.add(frame([output(np.zeros((1, 2, 2)))], modules=modules))
+    data = layers_data(history, rows)
+    assert data is not None
+    assert [one.path for one in data.rows] == ["", "h.0", "idle"]

@@ -126,8 +126,27 @@ def test_what_is_known_displaces_what_is_not() -> None:
     assert shown.effect == "drops 20\u00a0% · always"
     assert shown.whole_effect == "drops 20\u00a0% in both modes at net.py:7"
     shown = tree_states([state(0, True, [Clause("layers-react", {"count": 2}), always])], ROWS)[0]
-    assert (shown.effect, shown.whole_effect.split(" · ")[0]) == ("drops 20\u00a0% · always", "2 layers react")
+    assert (shown.effect, shown.whole_effect.split(" · ")[1]) == ("drops 20\u00a0% · always", "2 layers react")
     assert tree_states([state(1, True, [Clause("no-effect-known")])], ROWS)[1].effect == "no effect known"
+
+
+def test_what_no_flag_switches_off_comes_first_where_words_are_cut() -> None:
+    reads = Clause("reads-flag", {"source": "net.py:3"})
+    always = [Clause("drops-always", {"p": p, "source": f"net.py:{line}"}) for p, line in ((0.2, 7), (0.1, 9))]
+    shown = tree_states([state(0, False, [reads, always[0]])], ROWS)[0]
+    assert shown.effect == "drops 20\u00a0% · always · reads its flag"
+    shown = tree_states([state(0, False, [reads, *always])], ROWS)[0]
+    assert (shown.effect, shown.tone) == ("2 dropouts · always · reads its flag", "attention")
+    assert shown.whole_effect.startswith("drops 20\u00a0% in both modes at net.py:7 · drops 10\u00a0% in both modes at")
+
+
+def test_a_module_that_calls_a_dropout_says_where() -> None:
+    now = state(3, False, [Clause("drops-always", {"p": 0.5, "source": "net.py:9"})])
+    drops = dropout(row=3, path="own", function="F.dropout", source="net.py:9")
+    shown = selection(Selected(ROWS[3], now, "net", "no_grad", "eval", frame(dropouts=[drops])))
+    values = {line.name: line.value for line in shown.lines}
+    assert list(values) == ["Flag", "Does now", "Drops", "Gradients", "Thread", "Output"]
+    assert values["Does now"] == "drops 50\u00a0% in both modes at net.py:9"
 
 
 def test_several_effects_and_marks_are_joined() -> None:
@@ -233,7 +252,7 @@ def test_a_module_with_children_is_told_of_as_a_whole() -> None:
     whole = state(0, True, own_parameters=1, own_trainable=1, trainable=7)
     shown = selection(Selected(ROWS[0], whole, "net", "enabled", "train", None, has_children=True))
     values = {line.name: line.value for line in shown.lines}
-    assert values["Gradients"] == "7 of 14\u202f274 values below require grad"
+    assert values["Gradients"] == "7 of 14\u202f274 values require grad"
     assert values["Thread"] == "grad on"
 
 
@@ -250,7 +269,7 @@ def test_a_container_tells_of_the_layers_below_that_react() -> None:
     assert values["React"] == "2 BatchNorm2d, 1 Dropout"
     assert subtree(3, rows, states) == Subtree(0, 1, (("BatchNorm2d", 1),))
     below = replace(chosen, below=subtree(3, rows, states))
-    assert {line.name: line.value for line in selection(below).lines}["Subtree"] == "all 1 in eval"
+    assert {line.name: line.value for line in selection(below).lines}["Subtree"] == "1 in eval"
 
 
 def test_before_the_first_run_nothing_is_claimed() -> None:
@@ -264,9 +283,9 @@ def test_the_caption_says_what_it_is() -> None:
         return selection(Selected(ROWS[index], state(index, True), "net", "no_grad", "train", now)).caption
 
     assert caption(1, frame(norms=[norm()])) == "BatchNorm2d, 16 channels"
-    assert caption(2, frame(dropouts=[dropout()])) == "Dropout, p = 0.5"
+    assert caption(2, frame(dropouts=[dropout()])) == "Dropout, p = 0.5; the same module as again"
     assert caption(1, None) == "BatchNorm2d, 32 parameters"
-    assert caption(2, None) == "Dropout"
+    assert caption(2, None) == "Dropout; the same module as again"
 
 
 CURVE = p.Curve([1, 2], [0.5, 0.0], [0.5, None], 1)
@@ -342,3 +361,15 @@ def test_a_solved_card_says_what_cured_it_and_offers_undo() -> None:
     incident = solved_row(finding(id="ML101"), "Set eval", 14, ROWS)
     assert incident.title == "Output follows the input again"
     assert solved_row(finding(), "Put back checkpoint", 0, ROWS).body == "**Put back checkpoint** did it."
+
+
+def test_a_long_path_leaves_the_sentence_readable() -> None:
+    path = ".".join(f"a_rather_long_module_name_{index:03}" for index in range(12))
+    (card,) = finding_rows([finding(module=path, values={"module": path, "title": "ML999.title"})], ROWS)
+    assert len(card.title) < 90 and card.title.endswith("a_rather_long_module_name_011")
+    assert card.module == path  # what a click goes to
+
+
+def test_a_norm_that_was_not_called_updates_nothing() -> None:
+    shown = lines(1, frame(norms=[norm(unseen=Clause("not-called"))]))
+    assert shown["Updates"] == "not called in this run"

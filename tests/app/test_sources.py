@@ -22,6 +22,10 @@ from modelight.protocol import Example, FromFile, FromFunction, Images, Noise
         ("folder/data.npz:images@0-1", FromFile("folder/data.npz", "images", (0, 1))),
         (r"C:\x\data.safetensors", FromFile(r"C:\x\data.safetensors")),
         ("cat.png", Images(("cat.png",), (224, 224))),
+        ("cat@2x.png", Images(("cat@2x.png",), (224, 224))),
+        ("me@home/data.npz", FromFile("me@home/data.npz")),
+        ("me@home/data.npz:x@1", FromFile("me@home/data.npz", "x", (1,))),
+        ("run@3/inputs.py:make", FromFunction("run@3/inputs.py:make")),
         ("inputs.py:make", FromFunction("inputs.py:make")),
         ("package.module:make@3", FromFunction("package.module:make", (3,))),
     ],
@@ -37,7 +41,13 @@ def test_pictures_beside_each_other_become_one_source() -> None:
     assert got[0] == Images(("a.png", "b.jpg"), (8, 8), 1, (0.5,), (0.25,))
 
 
-@pytest.mark.parametrize("text", ["what", "noise:x", "noise:2:3xq", "example@a", "data.txt"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("what", "noise:x", "noise:2:3xq", "noise:0", "noise:-2", "noise:2:3x0", "noise:2:3x4:5", "noise:2@0"),
+        *("example@a", "example@", "example@-1", "example@5-2", "example@0-9999999999", "data.txt", "cat.png@1"),
+    ],
+)
 def test_what_is_not_understood_is_said(text: str) -> None:
     with pytest.raises(sources.SourceError):
         sources.parse([text])

@@ -171,6 +171,86 @@ def test_a_subclass_of_dropout_that_keeps_its_forward_is_dropout() -> None:
         check(kind(0.5), lambda part: part(torch.ones(64)))
 
 
+class McSwitch(nn.Dropout):
+    """Drops in eval, too, while its setting says so."""
+
+    def __init__(self, always: bool) -> None:
+        super().__init__(0.4)
+        self.always = always
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(x, self.p, self.training or self.always)
+
+
+def test_a_dropout_with_a_setting_that_overrides_its_flag_is_not_said_to_follow_it() -> None:
+    check(McSwitch(False), lambda part: part(torch.ones(64)))
+    assert words(McSwitch(False), False) == ["passes-through"]
+    assert see(McSwitch(True), False, lambda part: part(torch.ones(64))).random
+    assert words(McSwitch(True), False) == words(McSwitch(True), True) == ["no-effect-known"]
+
+
+class Classic(nn.Module):
+    """The first dropouts scaled in eval, not in train."""
+
+    p = 0.5
+
+
+class ClassicDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return x * torch.bernoulli(torch.full_like(x, 1 - self.p))
+        return x * (1 - self.p)
+
+
+class ElseDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.p > 0:
+            x = drop_path(x, self.p, True)
+        else:
+            x *= 1 - self.p
+        return x
+
+
+class EarlyDropPath(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x * (1 - self.p)
+        return drop_path(x, self.p, True)
+
+
+class ChoosingDropout(Classic):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return drop_path(x, self.p, True) if self.training else x * (1 - self.p)
+
+
+@pytest.mark.parametrize("kind", [ClassicDropout, ElseDropout, EarlyDropPath, ChoosingDropout])
+def test_a_dropout_that_scales_in_eval_is_not_said_to_pass_its_input_through(kind: type) -> None:
+    assert (see(kind(), False, lambda part: part(torch.ones(8, 3))).output == 0.5).all()
+    assert words(kind(), False) == words(kind(), True) == ["reads-flag"]
+
+
+def test_a_gaussian_dropout_sets_nothing_to_zero_and_is_not_said_to() -> None:
+    class GaussianDropout(nn.Module):
+        p = 0.3
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (1 + torch.randn_like(x)) if self.training else x
+
+    assert (see(GaussianDropout(), True, lambda part: part(torch.ones(64))).output != 0).all()
+    assert words(GaussianDropout(), True) == ["reads-flag"]
+
+
+def test_drop_connect_of_weights_is_no_drop_path() -> None:
+    class DropConnect(nn.Linear):
+        drop_prob = 0.3
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            weight = nn.functional.dropout(self.weight, self.drop_prob, self.training)
+            return nn.functional.linear(x, weight, self.bias)
+
+    assert words(DropConnect(8, 8), True) == ["reads-flag"]
+
+
 @pytest.mark.package
 def test_drop_paths_of_transformers() -> None:
     from transformers.models.beit.modeling_beit import BeitDropPath

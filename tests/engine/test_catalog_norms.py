@@ -207,6 +207,76 @@ def test_a_frozen_batch_norm(kind: type) -> None:
     assert catalog.describe(layer).kind == "frozen_norm"
 
 
+class AlwaysBatch(FrozenBatchNorm2d):
+    """Holds running statistics, and never uses them: the mode is written down."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, training=True)
+
+
+class AlwaysBatchSubclass(nn.BatchNorm1d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, True)
+
+
+class BySetting(FrozenBatchNorm2d):
+    """A setting of its own says which statistics are used."""
+
+    own = True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, training=self.own)
+
+
+class Always(FrozenBatchNorm2d):
+    """Moves its statistics by itself, whatever the mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.running_mean.data.lerp_(x.detach().mean(0), 0.1)
+        return x - self.running_mean
+
+
+class Assigns(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.running_var = 0.9 * self.running_var + 0.1 * x.detach().var(0)
+        return x / self.running_var.sqrt()
+
+
+def _elsewhere(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    mean += 1
+    return x - mean
+
+
+class Elsewhere(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _elsewhere(x, self.running_mean)
+
+
+@pytest.mark.parametrize("kind", [AlwaysBatch, AlwaysBatchSubclass, BySetting, Always, Assigns, Elsewhere])
+def test_a_norm_that_moves_its_statistics_in_both_modes_is_not_said_to_be_frozen(kind: type) -> None:
+    layer = kind(3)
+    assert see(layer, False, lambda part: part(torch.randn(5, 3))).moved
+    assert words(layer, True) == words(layer, False) == ["no-effect-known"]
+    assert policy.policy(layer) is None
+
+
+class Freezable(nn.BatchNorm1d):
+    frozen = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch = self.training and not self.frozen
+        mean, var = self.running_mean, self.running_var
+        return nn.functional.batch_norm(x, mean, var, self.weight, self.bias, batch, self.momentum or 0.0, self.eps)
+
+
+def test_a_norm_with_a_setting_that_overrides_its_flag_is_not_said_to_follow_it() -> None:
+    layer = Freezable(3)
+    assert words(layer, True) == ["batch-stats-updates"]
+    layer.frozen = True
+    assert see(layer, True, lambda part: part(X)).moved == set()
+    assert words(layer, True) == words(layer, False) == ["no-effect-known"]
+
+
 @pytest.mark.package
 def test_the_frozen_batch_norm_of_transformers() -> None:
     from transformers.models.detr.modeling_detr import DetrFrozenBatchNorm2d

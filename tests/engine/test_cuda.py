@@ -32,10 +32,10 @@ from tests.engine.observing import GRAD_MODES, bare, build, state_bits
 from tests.engine.test_masks import PLAIN
 from tests.engine.zoo import HAND, TRANSFORMERS
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"),
-]
+if not torch.cuda.is_available():
+    pytest.skip("no CUDA device", allow_module_level=True)
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 
 
 def there(value: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import random
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -467,3 +469,53 @@ def test_a_storage_that_was_given_back_is_made_anew(value: torch.Tensor) -> None
         model(torch.zeros(1))
     assert torch.equal(model.seen, value)
     assert entries(guard)["seen"].max_change is None and entries(guard)["seen"].restored
+
+
+class Layer:
+    def __init__(self) -> None:
+        self.keys: list[torch.Tensor] = []
+
+
+class Cache:
+    """What transformers and others keep their keys and values in."""
+
+    def __init__(self) -> None:
+        self.layers = [Layer(), Layer()]
+        self.table = torch.zeros(4)
+        self.length = 0
+
+
+class Cached(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache = Cache()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.cache.layers[1].keys.append(x)
+        self.cache.table[self.cache.length] = 3.0
+        self.cache.length += 1
+        self.cache.latest = x
+        return torch.stack(self.cache.layers[1].keys).sum(0) + self.cache.length
+
+
+def test_what_a_cache_object_holds_is_put_back_and_named() -> None:
+    model, value = nn.Sequential(Cached()), torch.ones(3)
+    with leave_no_trace(model) as guard:
+        expected = model(value)
+    cache = model[0].cache
+    assert (cache.layers[1].keys, cache.length, hasattr(cache, "latest")) == ([], 0, False)
+    assert not cache.table.any() and torch.equal(model(value), expected)
+    said = {name: entry.max_change for name, entry in entries(guard, "attribute").items()}
+    named = {"0.cache.layers[1].keys", "0.cache.length", "0.cache.latest"}
+    assert said == {**dict.fromkeys(named), "0.cache.table": 3.0}
+
+
+def test_objects_of_the_standard_library_and_classes_are_not_looked_into() -> None:
+    model = nn.Identity()
+    model.lock, model.kind, model.log = threading.Lock(), Cache, logging.getLogger("modelight.test")
+    with leave_no_trace(model) as guard:
+        model.log.disabled = True
+        model.kind.shared = 1  # a class is nobody's state
+    assert model.log.disabled and model.kind.shared == 1 and guard.ledger().entries == []
+    model.log.disabled = False
+    del model.kind.shared

@@ -187,3 +187,13 @@ def test_arguments_that_torch_refuses_are_refused_by_torch() -> None:
             F.dropout(torch.ones(3), 1.5, False)
         with pytest.raises(TypeError, match="missing 1 required positional argument"):
             F.dropout()  # type: ignore[call-arg]
+
+
+def test_attention_called_with_arguments_by_name_is_listed_without_a_shape() -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return module.get_submodule("attention")(query=x, key=x, value=x)[0]
+
+    attention = nn.MultiheadAttention(6, 2, dropout=0.3, batch_first=True)
+    seen = modelight.observe(Calls(forward, attention=attention).eval(), torch.randn(2, 4, 6))
+    (drop,) = seen.dropouts
+    assert (drop.path, drop.p, drop.observed, drop.dropped) == ("attention", 0.3, 0.0, None)

@@ -146,3 +146,34 @@ def test_comparing_can_be_stopped(tmp_path: Path) -> None:
 
     with pytest.raises(Cancelled):
         diff(open_checkpoint(tmp_path / "a.pt"), open_checkpoint(tmp_path / "b.pt"), should_stop=lambda: True)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint64])
+def test_whole_numbers_that_float64_cannot_tell_apart_are_told_apart(tmp_path: Path, dtype: torch.dtype) -> None:
+    values = torch.tensor([2**53 + 1, 5, 2**62], dtype=dtype)
+    others = torch.tensor([2**53, 5, 1], dtype=dtype)
+    torch.save({"n": values, "same": values}, tmp_path / "a.pt")
+    torch.save({"n": others, "same": values.clone()}, tmp_path / "b.pt")
+    one, same = diff(open_checkpoint(tmp_path / "a.pt"), open_checkpoint(tmp_path / "b.pt")).tensors
+    assert (one.equal, one.changed, one.largest) == (False, 2, 2.0**62)
+    assert (same.equal, same.changed, same.largest) == (True, 0, 0.0)
+
+
+def test_a_counter_that_is_not_a_number_leaves_the_updates_unknown(tmp_path: Path) -> None:
+    statistics = {"n.running_mean": torch.zeros(3), "n.running_var": torch.ones(3)}
+    torch.save({**statistics, "n.num_batches_tracked": torch.tensor(float("nan"))}, tmp_path / "a.pt")
+    moved = {**statistics, "n.running_mean": torch.ones(3), "n.num_batches_tracked": torch.tensor(4)}
+    torch.save(moved, tmp_path / "b.pt")
+    (found,) = diff(open_checkpoint(tmp_path / "a.pt"), open_checkpoint(tmp_path / "b.pt")).statistics
+    assert (found.drift, found.updates) == (1.0, None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_quantized_channel_by_channel_are_compared(tmp_path: Path) -> None:
+    scales, zeros = torch.tensor([0.5, 0.25]), torch.zeros(2, dtype=torch.long)
+    one, other = (
+        torch.quantize_per_channel(torch.tensor(rows), scales, zeros, 0, torch.qint8)
+        for rows in ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.5], [1.0, 1.0]])
+    )
+    found = of(compare(tmp_path, {"a": one}, {"a": other}), "a")
+    assert (found.changed, found.largest) == (2, 1.0)

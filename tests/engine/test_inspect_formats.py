@@ -254,3 +254,16 @@ def test_a_model_prepared_for_quantization_keeps_its_batch_norm_and_shows_its_ob
     assert layer(facts, "0.activation_post_process").kind.id == "kind-observer"
     assert facts.parameters == sum(value.numel() for value in model.parameters())
     assert facts.buffers == sum(value.numel() for value in prepared.buffers())
+
+
+@pytest.mark.filterwarnings("ignore:.*Sparse:UserWarning")
+@pytest.mark.parametrize("layout", ["coo", "csr", "csc", "bsr", "bsc"])
+def test_sparse_tensors_take_the_bytes_of_their_values_and_places(tmp_path: Path, layout: str) -> None:
+    eye = torch.eye(4)
+    blocks = ((2, 2),) if layout.startswith("b") else ()
+    made = eye.to_sparse() if layout == "coo" else getattr(eye, f"to_sparse_{layout}")(*blocks)
+    torch.save({"a": made, "b": torch.ones(2)}, tmp_path / "a.pt")
+    # 4 values and their places; of the two blocks all 8 values. Places are int64.
+    wanted = {"coo": 16 + 64, "csr": 16 + 40 + 32, "csc": 16 + 40 + 32, "bsr": 32 + 24 + 16, "bsc": 32 + 24 + 16}
+    found = tensor(inspect(tmp_path / "a.pt", deep=True), "a")
+    assert (found.shape, found.bytes, found.stats) == ((4, 4), wanted[layout], None)

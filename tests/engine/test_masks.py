@@ -11,8 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import modelight
+from modelight.engine.batches import Inputs
+from modelight.engine.modules.rows import Rows
+from modelight.engine.observing import runner
 from modelight.engine.observing.observe import Dropout
-from modelight.protocol import GradMode
+from modelight.protocol import GradMode, Run
 from tests.engine.layers import DROPOUT, Calls, scripted_dropout
 from tests.engine.observing import GRAD_MODES, build
 from tests.engine.zoo import HAND
@@ -281,3 +284,73 @@ def test_a_dropout_in_a_plain_list_belongs_to_the_module_that_calls_it() -> None
 
     drop, _ = only(nn.Sequential(Holder()).eval(), torch.randn(4, 4))
     assert (drop.path, drop.function, drop.follows_flag) == ("0", "Dropout", False)
+
+
+@pytest.mark.parametrize("mode", GRAD_MODES)
+@pytest.mark.parametrize("randomness", ["different", "same"])
+def test_a_layer_within_vmap_has_one_mask_for_all_samples(randomness: str, mode: GradMode) -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.vmap(module.get_submodule("drop"), randomness=randomness)(x)
+
+    model, value = Calls(forward, drop=nn.Dropout(0.4)), torch.randn(30, 6) + 10
+    seen = modelight.observe(model, value, seed=3, grad_mode=mode)
+    (drop,) = seen.dropouts
+    assert drop.path == "drop" and drop.dropped is not None
+    assert torch.equal(drop.dropped.expand(30, 6), seen.output == 0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_jagged_tensor_is_dropped_from_as_its_values_lie(training: bool) -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        nested = torch.nested.nested_tensor([x[:3], x[3:]], layout=torch.jagged)
+        return F.dropout(module.get_submodule("drop")(nested), 0.2, module.training).values()
+
+    model = Calls(forward, drop=nn.Dropout(0.4)).train(training)
+    layer, function = modelight.observe(model, torch.randn(9, 6) + 10, seed=3).dropouts
+    assert (layer.path, function.path) == ("drop", "") and layer.active == function.active == training
+    if training:
+        assert layer.dropped is not None and layer.dropped.shape == (9, 6)
+
+
+def test_a_forward_that_switches_itself_to_train_drops_whatever_its_flag() -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        before = module.training
+        module.train()
+        x = module.get_submodule("drop")(x)
+        module.train(before)
+        return x
+
+    model = Calls(forward, drop=nn.Dropout(0.4))
+    assert [drop.follows_flag for drop in modelight.observe(model, torch.ones(5)).dropouts] == [True]
+    (drop,) = modelight.observe(model.eval(), torch.ones(5)).dropouts
+    assert drop.active and drop.follows_flag is False
+    inputs = Inputs((torch.ones(1, 5),), {}, 1)
+    command = Run(id=1, seed=0, repeats=1, batch=1, grad_mode="no_grad")
+    (shown,) = runner.run(model, inputs, command, rows=Rows(model)).dropouts
+    assert shown.active and shown.follows_flag is False
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_a_dropout_in_a_script_follows_its_flag_and_one_that_was_traced_does_not() -> None:
+    layers, value = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.4)), torch.randn(30, 6)
+    scripted = torch.jit.script(layers)
+    traced = torch.jit.trace(layers, value, check_trace=False)
+    first, second = modelight.observe(nn.Sequential(scripted, traced), value).dropouts
+    assert (first.path, first.follows_flag, second.path, second.follows_flag) == ("0", True, "1", False)
+    assert first.dropped is not None and second.dropped is not None
+
+
+class Switched(nn.Module):
+    always = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(x, 0.4, self.training or self.always)
+
+
+def test_a_setting_that_overrides_the_flag_is_told_in_train_as_in_eval() -> None:
+    model, value = Switched(), torch.ones(50)
+    assert [drop.follows_flag for drop in modelight.observe(model, value).dropouts] == [True]
+    model.always = True
+    for training in (True, False):
+        (drop,) = modelight.observe(model.train(training), value).dropouts
+        assert drop.active and drop.follows_flag is False

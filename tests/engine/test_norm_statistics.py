@@ -16,7 +16,7 @@ from modelight import protocol
 from modelight.engine.batches import Inputs
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import runner
-from modelight.engine.observing.norms import PREVIEW_PASSES
+from modelight.engine.observing.norms import PREVIEW_PASSES, drift_of
 from tests.engine.layers import Calls
 from tests.engine.observing import GRAD_MODES
 
@@ -157,3 +157,86 @@ def test_a_functional_batch_norm_is_not_taken_for_the_layer_around_it() -> None:
 
     seen = modelight.observe(Calls(forward, norm=nn.BatchNorm1d(2)), torch.randn(8, 2)).norms["norm"]
     assert seen.batch_mean is not None and seen.batch_mean.numpy().shape == (1, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_train_is_not_rounded(dtype: torch.dtype) -> None:
+    values = (torch.randn(40, 6) + torch.linspace(-30, 30, 6)).to(dtype)
+    seen = modelight.observe(nn.BatchNorm1d(6).to(dtype), values).norms[""]
+    mean, var = statistics(values, False)
+    assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], mean, rtol=1e-5)
+    assert seen.batch_var is not None and np.allclose(seen.batch_var.numpy()[0], var, rtol=1e-4)
+
+
+class Ghost(nn.BatchNorm1d):
+    """Each part of the batch is normalised by itself."""
+
+    parts = 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        return torch.cat([super(Ghost, self).forward(part) for part in x.chunk(self.parts)])
+
+
+@pytest.mark.parametrize("mode", GRAD_MODES)
+def test_a_ghost_batch_norm_has_the_statistics_of_its_parts(mode: protocol.GradMode) -> None:
+    values, norm = torch.randn(40, 3) * 2 + 1, Ghost(3)
+    seen = modelight.observe(norm, values, grad_mode=mode).norms[""]
+    assert seen.batch_mean is not None and seen.batch_var is not None
+    if mode != "inference_mode":  # where the whole is seen, and no operator in it
+        expected = np.stack([part.mean(0).numpy() for part in values.chunk(2)])
+        assert np.allclose(seen.batch_mean.numpy(), expected, atol=1e-5) and seen.batch_count == 20
+        real = copy.deepcopy(norm)
+        for _ in range(PREVIEW_PASSES):
+            real(values)
+        assert seen.preview_largest is not None
+        drift = drift_of(
+            seen.batch_mean.numpy().mean(0), real.running_mean.double().numpy(), real.running_var.double().numpy()
+        )
+        assert np.isclose(seen.preview_largest.numpy()[-1], drift.max(), rtol=1e-3)
+    Ghost.parts = 3
+    try:
+        assert modelight.observe(norm, values).norms[""].preview_largest is None  # 14, 14 and 12 are not told apart
+    finally:
+        Ghost.parts = 2
+
+
+def test_a_norm_that_the_forward_switches_off_is_told_as_it_ran() -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        module.get_submodule("norm").eval()
+        return module.get_submodule("norm")(x)
+
+    seen = modelight.observe(Calls(forward, norm=nn.BatchNorm1d(3)), torch.randn(9, 3))
+    assert (seen.norms["norm"].uses, seen.norms["norm"].updates) == ("running", False)
+    assert [entry.name for entry in seen.ledger.entries] == ["norm.training"]
+
+
+class InPlace(nn.Module):
+    """A frozen norm that works on its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.full((3,), 2.0))
+        self.register_buffer("running_var", torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sub_(self.running_mean).div_(self.running_var.sqrt())
+
+
+def test_a_norm_that_overwrites_its_input_has_the_statistics_of_what_it_was_given() -> None:
+    values = torch.randn(9, 3) + 5
+    model = nn.Sequential(nn.Identity(), InPlace())
+    seen = modelight.observe(model, values).norms["1"]
+    assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], values.mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_norm_whose_own_hook_may_change_its_input_is_not_told_from_what_the_hook_was_given(training: bool) -> None:
+    norm, values = nn.BatchNorm1d(3).train(training), torch.randn(9, 3) + 5
+    norm.register_forward_pre_hook(lambda module, args: (args[0] * 10,))
+    seen = modelight.observe(norm, values).norms[""]
+    if training:  # the operator tells
+        assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], 10 * values.mean(0), rtol=1e-4)
+    else:
+        assert seen.batch_mean is None and seen.unseen is not None and seen.unseen.id == "norm-input-unreadable"

@@ -40,6 +40,51 @@ class OldDropPath(Functional):
         return x * (1 - self.p + torch.rand(x.shape[0], 1, 1, 1, dtype=x.dtype)).floor_()
 
 
+class Parts(nn.Module):
+    """Works on parts of its input: views that some operators take under inference mode in a way of their own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = x.chunk(2, 1)
+        return torch.cat([first.narrow(0, 0, 1).expand_as(first) + second, second], 1)
+
+
+class Ghost(nn.BatchNorm2d):
+    """Normalises each sample of a batch in train as if it were one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([super(Ghost, self).forward(part) for part in x.split(1)])
+
+
+class Chosen(Functional):
+    """A dropout by hand: what is dropped is chosen, not multiplied."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(torch.rand_like(x) < self.p, 0.0, x) / 2 if self.training else x
+
+
+class Locked(Functional):
+    """One mask for all samples, drawn small and expanded."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        mask = x.data.new(1, *x.shape[1:]).bernoulli_(1 - self.p)
+        return mask.expand_as(x) * x
+
+
+class Block(Functional):
+    """Drops squares, and scales by what was left."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        seeds = (torch.rand(x.shape[0], 1, *x.shape[2:]) < self.p / 9).to(x.dtype)
+        kept = 1 - F.max_pool2d(seeds, 3, 1, 1)
+        return x * (kept * (kept.numel() / (kept.sum() + 1)))
+
+
+BY_HAND = (Chosen, Locked, Block)
+
 quick = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 probabilities = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
@@ -59,6 +104,9 @@ leaves = st.one_of(
     st.builds(lambda: nn.Identity()),
     st.builds(lambda p: Functional(p), probabilities),
     st.builds(lambda p: OldDropPath(p), probabilities),
+    st.builds(lambda kind, p: kind(p), st.sampled_from(BY_HAND), probabilities),
+    st.builds(lambda m: Ghost(CHANNELS, momentum=m), momenta),
+    st.builds(lambda: Parts()),
 )
 
 
@@ -146,6 +194,32 @@ def test_a_mask_of_a_function_is_where_torch_put_zeros_and_nothing_where_it_is_o
     for drop in seen.dropouts:
         assert drop.dropped is not None and torch.equal(drop.dropped, seen.output == 0)
         assert drop.p == p and (drop.observed == 0.0 or not off)
+
+
+@quick
+@given(st.sampled_from(BY_HAND), st.floats(0.05, 0.95), dtypes, modes, st.integers(0, 2**31))
+def test_a_mask_made_by_hand_is_where_torch_put_zeros(
+    kind: Any, p: float, dtype: torch.dtype, mode: GradMode, seed: int
+) -> None:
+    value = torch.rand(6, CHANNELS, 9, 9).to(dtype) + 1
+    seen = modelight.observe(nn.Sequential(kind(p)), value, seed=seed, grad_mode=mode)
+    (drop,) = seen.dropouts
+    assert drop.path == "0" and drop.dropped is not None and torch.equal(drop.dropped, seen.output == 0)
+    assert drop.observed == drop.dropped.double().mean().item()
+    assert drop.p is None if kind is Block else drop.p is not None and abs(drop.p - p) < 1e-6
+
+
+@quick
+@given(st.integers(2, 5), st.integers(2, 9), momenta, st.sampled_from(["enabled", "no_grad"]), st.integers(0, 2**31))
+def test_a_norm_that_is_called_in_parts_has_the_statistics_of_each(
+    parts: int, size: int, momentum: float | None, mode: GradMode, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    value = torch.randn(parts, CHANNELS, size, size) * 3 + 1
+    seen = modelight.observe(Ghost(CHANNELS, momentum=momentum), value, grad_mode=mode).norms[""]
+    assert seen.batch_mean is not None and seen.batch_var is not None and seen.batch_count == size * size
+    assert np.allclose(seen.batch_mean.numpy(), value.mean((2, 3)), atol=1e-4)
+    assert np.allclose(seen.batch_var.numpy(), value.var((2, 3), correction=0), rtol=1e-3)
 
 
 @quick

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -180,3 +183,27 @@ def test_shared_modules_name_their_other_places() -> None:
     shared = nn.Dropout()
     model = nn.Sequential(shared, nn.Sequential(shared), shared)
     assert notes(model, "1.0")["shared"].values == {"paths": ["0", "2"], "count": 3}
+
+
+class Pair(NamedTuple):
+    first: nn.Module
+    second: int
+
+
+class Holder:
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.holder = self
+
+
+def test_modules_are_found_in_objects_named_tuples_and_ordered_dictionaries_too() -> None:
+    model = nn.Module()
+    places = [nn.Dropout() for _ in range(5)]
+    model.teacher = Holder(places[0])
+    model.pair = Pair(places[1], 2)
+    model.table = OrderedDict(a=places[2])
+    model.names = SimpleNamespace(last=[places[3]])
+    model.queue = deque([places[4]])
+    found = {item.where: item.module for item in Rows(model).hidden}
+    where = ["teacher.module", "pair[0]", "table['a']", "names.last[0]", "queue[0]"]
+    assert found == dict(zip(where, places, strict=True))

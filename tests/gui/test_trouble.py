@@ -79,3 +79,28 @@ def test_a_process_that_ended_can_be_restarted_from_the_empty_page(stage: Offscr
         QTest.mouseClick(empty_page(stage).button, Qt.MouseButton.LeftButton)
     with qtbot.waitSignal(stage.session.ended, timeout=PATIENCE):
         pass
+
+
+def test_a_restart_says_that_kept_updates_are_gone(stage: Offscreen, after: After, spec: str) -> None:
+    digits = Setup("modelight.sample_models.digits_cnn:build", batch=8, keep_updates=True)
+    after(stage, lambda: stage.session.open(digits))
+    for _ in range(2):
+        after(stage, stage.session.cycle.begin)
+    kept = stage.window.status.value().kept_passes
+    assert kept is not None and kept >= 2 and "undid" not in stage.window.status.trace_text()
+    stage.session.stop_process()
+    after(stage, stage.session.restart)
+    assert f"the restart undid {kept}" in stage.window.status.trace_text()
+    after(stage, lambda: stage.session.open(Setup(f"{spec}:Raises", keep_updates=True)))
+    assert "undid" not in stage.window.status.trace_text()
+
+
+def test_while_a_model_is_opened_nothing_is_claimed(stage: Offscreen, after: After, spec: str) -> None:
+    after(stage, lambda: stage.session.open(Setup("modelight.sample_models.digits_cnn:build")))
+    stage.session.open(Setup(f"{spec}:Raises"))
+    stage.window.pages.refresh()
+    assert empty_page(stage).line.text() == "Opening the model…"
+    assert empty_page(stage).button.isHidden()
+    assert stage.window.toolbar.mode.value() == ""
+    after(stage, lambda: None)
+    assert stage.window.toolbar.mode.value() == "train"

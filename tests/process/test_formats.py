@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,30 @@ def shards(folder: Path) -> Path:
     return folder / "shards"
 
 
+def numbered(folder: Path) -> Path:
+    (folder / "numbered").mkdir()
+    names = list(state())
+    for number, part in enumerate((names[:3], names[3:]), start=1):
+        save_file({name: state()[name] for name in part}, folder / "numbered" / f"model-{number}-of-2.safetensors")
+    return folder / "numbered"
+
+
+def compressed(folder: Path) -> Path:
+    torch.save(state(), folder / "stored.pt")
+    with (
+        zipfile.ZipFile(folder / "stored.pt") as stored,
+        zipfile.ZipFile(folder / "compressed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in stored.infolist():
+            packed.writestr(entry.filename, stored.read(entry))
+    return folder / "compressed.pt"
+
+
+def arrays(folder: Path) -> Path:
+    torch.save([{"epoch": 3}, {name: value.numpy() for name, value in state().items()}], folder / "arrays.pt")
+    return folder / "arrays.pt"
+
+
 def distributed(folder: Path) -> Path:
     import torch.distributed.checkpoint as dcp
 
@@ -106,6 +131,9 @@ MAKERS: list[tuple[Callable[[Path], Path], str, str]] = [
     (halves, "torch zip", "dtype-converted"),
     (quantised, "torch zip", "dtype-converted"),
     (shards, "safetensors, 2 shards", ""),
+    (numbered, "safetensors, 2 shards", ""),
+    (compressed, "torch zip", ""),
+    (arrays, "torch zip", ""),
     (distributed, "torch distributed", ""),
     (lightning, "torch zip", "checkpoint-says"),
 ]

@@ -16,9 +16,18 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "open-my-model.md"
 SITE = os.environ.get("MODELIGHT_RECIPE_PACKAGES", "")
 """A folder with torchvision, timm and segmentation_models_pytorch, installed with ``pip install --no-deps --target``:
-in the environment of the tests they would change what transformers imports."""
+in the environment of the tests they would change what transformers imports. What else lies there is tried, too."""
 _NEEDS = {"Lightning": ["lightning"], "transformers": ["transformers"]}
-_ELSEWHERE = ("torchvision", "timm", "segmentation_models_pytorch")
+_ELSEWHERE = {
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "segmentation_models_pytorch": "segmentation_models_pytorch",
+    "MONAI": "monai",
+    "PyTorch Geometric": "torch_geometric",
+    "diffusers": "diffusers",
+}
+"""Recipes that need a package of that folder."""
+_ALWAYS = {"torchvision", "timm", "segmentation_models_pytorch"}
 _FILES = ("recipes.json", "results.json")
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -93,9 +102,10 @@ def test_the_recipe_works_as_it_stands(title: str, results: dict[str, Any]) -> N
 
 
 @pytest.mark.skipif(not SITE, reason="MODELIGHT_RECIPE_PACKAGES names no folder with torchvision, timm and smp")
-def test_recipes_of_torchvision_and_what_builds_on_it_work(tmp_path: Path) -> None:
-    found = followed(list(_ELSEWHERE), tmp_path, PYTHONPATH=SITE)
-    assert set(found) == set(_ELSEWHERE)
+def test_recipes_of_torchvision_and_of_what_else_is_there_work(tmp_path: Path) -> None:
+    there = [title for title, package in _ELSEWHERE.items() if (Path(SITE) / package).is_dir()]
+    found = followed(there, tmp_path, PYTHONPATH=SITE)
+    assert set(found) >= _ALWAYS
     for result in found.values():
         check(result)
 

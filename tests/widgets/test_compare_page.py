@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
-from modelight.widgets.compare_cell import FLAG
+from modelight.widgets.compare_cell import FLAG, TIGHT
 from modelight.widgets.compare_data import CellData, CompareData, CulpritData, Move, RowData
 from modelight.widgets.compare_page import ComparePage
 from modelight.widgets.culprit_table import HEAD, MOST, moved_text
@@ -355,3 +355,20 @@ def test_a_change_of_theme_repaints(page: ComparePage, dressed: Any) -> None:
     dark = Picture(page.matrix.cells[0])
     assert dark.image != light
     assert dark.holds("train_mark")
+
+
+@pytest.mark.parametrize("grad", ["enabled", "no_grad", "inference_mode"])
+def test_a_narrow_cell_keeps_the_names_of_its_figures(page: ComparePage, grad: str) -> None:
+    """At 1024 × 768 figures stood there without their names."""
+    one = page.matrix.cells[0]
+    room = 109 - 2 * TIGHT
+    for name, value, weight in one.lines(cell(True, grad, kept_bytes=34_304)):
+        assert one._fitting(name, value, weight, room)[0], (name, value)
+
+
+def test_an_output_without_numbers_says_so_in_place_of_bars(page: ComparePage, picture: Any) -> None:
+    cells = tuple(replace(one, heights=np.full(8, np.nan)) for one in data().cells)
+    page.set_data(data(cells=cells))
+    assert picture(page.matrix.cells[0]).holds("attention")
+    page.set_data(data())
+    assert not picture(page.matrix.cells[0]).holds("attention")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
@@ -283,3 +284,39 @@ def test_a_very_long_path_leaves_the_figures_on_the_page(page: DropoutPage, qtbo
     (card,) = page.cards()
     qtbot.waitUntil(lambda: card.badge.mapTo(page, card.badge.rect().topRight()).x() < page.width())
     assert card.name.text() == card.name.toolTip() == path
+
+
+def test_a_shared_layer_says_so(page: DropoutPage, qtbot: QtBot) -> None:
+    show(page, qtbot, site(also=("again", "b.drop")))
+    assert page.cards()[0].what.text() == "Dropout, single elements, the same module as again, b.drop"
+
+
+def test_lines_that_are_gone_are_not_seen_under_the_new_ones(page: DropoutPage, qtbot: QtBot) -> None:
+    """They are deleted with the next event, but a picture may be taken before."""
+    show(page, qtbot, off("a", 0.2), off("b", 0.2))
+    page.set_data(DropoutData((off("c", 0.2),), 64))
+    seen = [one.text() for one in page.off.findChildren(QLabel) if one.isVisibleTo(page.off)]
+    assert "Off in this run" in seen
+    assert not {"a", "b"} & set(seen)
+
+
+def test_a_wide_page_gives_its_room_to_the_plots(page: DropoutPage, qtbot: QtBot) -> None:
+    show(page, qtbot, site())
+    page.resize(641, 793)
+    qtbot.waitUntil(lambda: page.cards()[0].axis.width() == 226)
+    page.resize(1143, 793)
+    qtbot.waitUntil(lambda: 350 < page.cards()[0].axis.width() <= 420)
+
+
+def test_a_long_name_does_not_widen_the_page(page: DropoutPage, qtbot: QtBot) -> None:
+    path = ".".join(["a_rather_long_module_name_that_nobody_would_shorten"] * 12)
+    function = site(path=path, place="function", function="F.dropout", source=f"{path}/net.py:3")
+    show(page, qtbot, off(path, 0.2), function)
+    qtbot.waitUntil(lambda: page.page.widget().width() == page.page.viewport().width())
+    assert page.page.widget().minimumSizeHint().width() <= 482 - 20
+
+
+def test_a_long_name_leaves_the_words_their_half(page: DropoutPage, qtbot: QtBot) -> None:
+    show(page, qtbot, off(".".join(["a_rather_long_module_name"] * 12), 0.2))
+    words = page.off.findChildren(QLabel)[-1]
+    qtbot.waitUntil(lambda: words.isVisible() and words.width() > 200)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -262,3 +263,23 @@ def test_nothing_is_cut(page: ExperimentsPage, dressed: Any, tokens: theme.Token
         assert section.button.geometry().right() <= section.width()
         assert section.verdict.height() >= section.verdict.heightForWidth(section.verdict.width())
     assert Picture(page.company.answer).holds("surface")
+
+
+@pytest.mark.parametrize("width", [380, 470, 641, 1143])
+def test_the_names_of_curves_have_room_at_every_width(page: ExperimentsPage, qtbot: QtBot, width: int) -> None:
+    """At 470 they were cut to "eva" and "trai"."""
+    page.company.set_data(company())
+    page.resize(width, 1500)
+    for plot in (page.company.answer, page.company.accuracy):
+        qtbot.waitUntil(lambda plot=plot: plot.plotItem.getViewBox().width() > plot.width() - 80)  # type: ignore[misc]
+        view = plot.plotItem.getViewBox()
+        end = view.mapFromView(QPointF(2.0, 0.0)).x()
+        assert end + 8 + QFontMetricsF(theme.font(11, 500)).horizontalAdvance("train") <= view.width()
+
+
+def test_notes_say_of_which_mode_they_are(page: ExperimentsPage) -> None:
+    page.company.set_data(company(curves=(curve(True, unseen="Nothing of it."), curve(False, unseen="Nothing of it."))))
+    assert page.company.note.text() == "Nothing of it."
+    page.company.set_data(company(curves=(curve(True, unseen="Nothing of it."), curve(False))))
+    assert page.company.note.text() == "In train: Nothing of it."
+    assert page.company.thin.text().startswith("Thin curves")

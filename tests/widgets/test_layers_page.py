@@ -166,3 +166,11 @@ def test_export(page: LayersPage, tmp_path: Path) -> None:
     assert lines[1] == ["conv", "Conv2d", "1x16x8x8", "1", "eval", "0.1", "0.5", "-1.0", "1.0", "100", "100"]
     assert len(lines) == 7
     assert (tmp_path / "layers.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("room", "text"), [(160, "sampled 65\u202f536 of 3\u202f211\u202f264"), (100, "sampled 2\u00a0%")]
+)
+def test_how_many_values_were_sampled_is_never_cut(page: LayersPage, room: float, text: str) -> None:
+    row = layer("a", now=spread(0, 1, sampled=65_536, count=3_211_264))
+    assert page.delegate.sampling_fitting(row, room) == text

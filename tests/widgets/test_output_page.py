@@ -274,3 +274,21 @@ def test_every_part_exports(page: OutputPage, tmp_path: Path) -> None:
             assert path.stat().st_size > 20
     lines = (tmp_path / "bars.csv").read_text().splitlines()
     assert lines == ["caption,value,spread,label,before", "s0,0.56,0.02,1.0,", "s1,0.55,0.01,0.0,"]
+
+
+@pytest.mark.parametrize("most", [1.0, 5.0, 99.0, 520.0, 1000.0, 9_999.0, 3e6])
+def test_the_uppermost_count_has_room_for_its_number(page: OutputPage, most: float) -> None:
+    """1 000 stood at the very edge of the plot, and was cut in half."""
+    histogram = Histogram(np.array([0.0, 0.5, 1.0]), (Series("", np.array([most, 1.0])),), 2, 12, 16)
+    page.raw.set_data(data(histogram=histogram))
+    page.raw.reset_axes()
+    end = page.raw.plotItem.getViewBox().viewRange()[1][1]
+    assert end >= np.log10(most) + 0.25
+    assert end >= max(place for place, _ in page.raw.left.ticks()) + 0.25
+
+
+def test_what_is_no_probability_is_not_called_a_class(page: OutputPage) -> None:
+    page.set_data(data(class_names=(), bounded=False, reading="raw"))
+    assert [entry.text for entry in page.raw_heading.legend.entries()] == ["value 0", "value 1"]
+    page.set_data(data(class_names=()))
+    assert [entry.text for entry in page.raw_heading.legend.entries()] == ["class 0", "class 1"]

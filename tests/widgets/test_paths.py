@@ -7,7 +7,7 @@ from PySide6.QtGui import QFontMetricsF
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
-from modelight.widgets.paths import fitted_path
+from modelight.widgets.paths import fitted_path, short_path
 
 PATH = "resnet.encoder.stages.1.layers.0.normalization"
 
@@ -40,3 +40,11 @@ def test_only_then_the_middle_goes(metrics: QFontMetricsF) -> None:
 def test_a_name_without_path_is_elided(metrics: QFontMetricsF) -> None:
     assert "…" in fitted_path("normalization", metrics, 40)
     assert fitted_path("head", metrics, 400) == "head"
+
+
+def test_short_paths_in_sentences() -> None:
+    assert short_path("encoder.layers.0.norm", 40) == "encoder.layers.0.norm"
+    assert short_path("encoder.layers.0.attention.normalization", 28) == "e.l.0.a.normalization"
+    long = short_path("x" * 90, 21)
+    assert len(long) == 21 and long == "x" * 10 + "…" + "x" * 10
+    assert short_path("", 10) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
@@ -60,6 +60,8 @@ def test_segments_in_their_order(bar: StatusBar) -> None:
         ),
         (Status(1, 1, buffers_put_back=3, parameters_put_back=0, kept_passes=20), "Keeping updates: 20 passes so far"),
         (Status(1, 1, kept_passes=1), "Keeping updates: 1 pass so far"),
+        (Status(1, 1, kept_passes=2, keeping=False), "Updates of 2 passes were kept"),
+        (Status(1, 1, kept_passes=0, kept_before=3), "Keeping updates: 0 passes so far; the restart undid 3"),
         (Status(1, 1, kept_passes=2, lost="w could not be put back."), "w could not be put back."),
     ],
 )
@@ -203,3 +205,37 @@ def test_who_reads_above_is_not_dragged_down(console: Console, qtbot: QtBot) -> 
     bar.setValue(10)
     console.append("more\n" * 5)
     assert bar.value() == 10
+
+
+def test_the_trace_is_a_link_to_the_ledger(qtbot: QtBot) -> None:
+    bar = StatusBar()
+    qtbot.addWidget(bar)
+    bar.resize(900, 26)
+    bar.setValue(Status(1, 1, buffers_put_back=3, parameters_put_back=0))
+    bar.show()
+    qtbot.waitExposed(bar)
+    bar.grab()
+    with qtbot.waitSignal(bar.trace_pressed):
+        qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.trace_rect().center().toPoint())
+    with qtbot.waitSignal(bar.trace_pressed):
+        qtbot.keyClick(bar, Qt.Key.Key_Space)
+    with qtbot.assertNotEmitted(bar.trace_pressed):
+        qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(20, 13))
+    bar.setValue(Status(1, 1))
+    bar.grab()
+    with qtbot.assertNotEmitted(bar.trace_pressed):
+        qtbot.keyClick(bar, Qt.Key.Key_Space)
+
+
+def test_a_very_long_message_is_folded_and_stands_in_the_details(qtbot: QtBot) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    banner.resize(900, 400)
+    text = "The run stopped in " + ".".join(["a_rather_long_module_name_that_nobody_would_shorten"] * 20)
+    banner.show_message("problem", text)
+    assert banner.sizeHint().height() < 100 and banner._text.heightForWidth(700) == 3 * 18
+    assert banner.findChild(QPushButton, "banner-details").isVisibleTo(banner)
+    details = banner.findChild(QPlainTextEdit)
+    assert details is not None and details.toPlainText() == text
+    banner.show_message("problem", "Short.", "Traceback")
+    assert details.toPlainText() == "Traceback"

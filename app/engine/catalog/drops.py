@@ -24,37 +24,39 @@ _RATES = (
     "rate",
     "prob",
 )
+_SCALES = re.compile("gauss", re.IGNORECASE)
+"""Dropouts in name that multiply with noise around one, and set nothing to zero."""
 _KEPT = ("survival_prob", "survival_rate", "keep_prob")
 
 PASSES = Clause("passes-through")
 NOTHING = Clause("drops-nothing")
 
 
-def _effect(p: float | None, training: bool, clause: str, unit: str) -> Effect | None:
+def _effect(module: nn.Module, p: float | None, training: bool, clause: str, unit: str) -> Effect | None:
     if p is None:
         return None
     if p == 0:
         return Effect([NOTHING])
+    if code.overrides_flag(module):
+        return None
     return Effect([say(clause, p=p, unit=unit)] if training else [PASSES])
 
 
 def _dropout(module: nn.Module, training: bool) -> Effect | None:
-    return _effect(number(module, "p"), training, "drops", "element")
+    return _effect(module, number(module, "p"), training, "drops", "element")
 
 
 def _channel_dropout(module: nn.Module, training: bool) -> Effect | None:
-    return _effect(number(module, "p"), training, "drops-channels", "channel")
+    return _effect(module, number(module, "p"), training, "drops-channels", "channel")
 
 
 def _alpha_dropout(module: nn.Module, training: bool) -> Effect | None:
     p = number(module, "p")
     channels = isinstance(module, nn.FeatureAlphaDropout)
-    if p is not None and p >= 1:
-        # At p = 1 torch multiplies by zero instead of setting to the negative saturation value.
-        return _effect(p, training, "drops-channels" if channels else "drops", "channel" if channels else "element")
-    return _effect(
-        p, training, "alpha-drops-channels" if channels else "alpha-drops", "channel" if channels else "element"
-    )
+    # At p = 1 torch multiplies by zero instead of setting to the negative saturation value.
+    clause = "drops" if p is not None and p >= 1 else "alpha-drops"
+    clause, unit = (f"{clause}-channels", "channel") if channels else (clause, "element")
+    return _effect(module, p, training, clause, unit)
 
 
 def rate(module: nn.Module) -> float | None:
@@ -64,17 +66,24 @@ def rate(module: nn.Module) -> float | None:
 
 
 def _drop_path(module: nn.Module, training: bool) -> Effect | None:
-    if not code.class_reads(type(module)):
+    # With parameters or children of its own it is no step on a branch: DropConnect, say, drops weights.
+    if module._modules or module._parameters or not _hands_on_in_eval(type(module)):
         return None
     if getattr(module, "mode", "row") == "batch":
-        return _effect(rate(module), training, "drops-batches", "batch")
-    return _effect(rate(module), training, "drops-samples", "sample")
+        return _effect(module, rate(module), training, "drops-batches", "batch")
+    return _effect(module, rate(module), training, "drops-samples", "sample")
 
 
 def _look_alike(module: nn.Module, training: bool) -> Effect | None:
-    if module._modules or not code.class_reads(type(module)):
+    kind = type(module)
+    if module._modules or not _hands_on_in_eval(kind) or _SCALES.search(kind.__name__):
         return None
-    return _effect(rate(module), training, "drops", "")
+    return _effect(module, rate(module), training, "drops", "")
+
+
+def _hands_on_in_eval(kind: type) -> bool:
+    """Whether a class that looks like a dropout asks for its mode, and nothing says that it does more in eval."""
+    return bool(code.class_reads(kind)) and not code.scales_in_eval(kind)
 
 
 def _is_own(kind: type, base: type | tuple[type, ...]) -> bool:
@@ -82,7 +91,7 @@ def _is_own(kind: type, base: type | tuple[type, ...]) -> bool:
     if not issubclass(kind, base):
         return False
     forward = next(owner for owner in kind.__mro__ if "forward" in owner.__dict__)
-    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or bool(code.class_reads(kind))
+    return forward.__module__.startswith("torch.nn.") or code.calls_super(forward) or _hands_on_in_eval(kind)
 
 
 ENTRIES = (

@@ -79,7 +79,8 @@ ENTRIES = (
     ),
     Entry(
         "frozen_norm",
-        "FrozenBatchNorm2d and any class with running_mean and running_var whose code does not read the flag",
+        "FrozenBatchNorm2d and any class with running_mean and running_var whose code neither reads the flag nor moves "
+        "or bypasses them",
         lambda kind: True,
         _frozen,
         "Normalises with fixed statistics in both modes.",

@@ -25,7 +25,6 @@ from modelight.engine.observing.forward import grad_mode
 from modelight.engine.observing.guard import leave_no_trace
 from modelight.engine.observing.outputs import fields
 from modelight.engine.observing.probes import Listeners, Probes, first_tensor
-from modelight.engine.shortage import kind_of
 
 _OUTSIDE = -1
 
@@ -140,7 +139,7 @@ def _observe(model: nn.Module, batch: Batch, rows: Rows, seed: int, should_stop:
         except (Exception, SystemExit) as error:
             path = probes.failed[1] if probes.failed is not None else None
             message = f"The model raised {type(error).__name__}: {error}"
-            raise EngineError(message, kind=kind_of(error), module=path) from error
+            raise EngineError(message, kind="run", module=path) from error
         seen = _Seen(calls, cuts, saved.result(), saved.by_owner())  # while the output, and so the graph, still lives
         del output
     return seen

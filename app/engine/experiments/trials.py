@@ -20,7 +20,6 @@ from modelight.engine.observing import forward, outputs, rng
 from modelight.engine.observing.guard import leave_no_trace
 from modelight.engine.observing.probes import Listeners, Probes
 from modelight.engine.observing.summary import dense, is_readable
-from modelight.engine.shortage import kind_of
 from modelight.protocol import GradMode
 
 Flags = Mapping[str, bool]
@@ -81,7 +80,7 @@ class Trials:
             raise
         except (Exception, SystemExit) as error:
             module = probes.failed[1] if probes.failed is not None else None
-            raise EngineError(f"{type(error).__name__}: {error}", kind=kind_of(error), module=module) from error
+            raise EngineError(f"{type(error).__name__}: {error}", kind="run", module=module) from error
 
     def _listeners(self, heard: Heard | None) -> list[Callable[[int, nn.Module, tuple[Any, ...], Any, int], None]]:
         if heard is None:

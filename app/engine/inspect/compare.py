@@ -15,6 +15,8 @@ from modelight.engine.inspect.reading import Content
 from modelight.engine.loading import matching
 from modelight.protocol import CheckpointDifference, Clause, StatisticsDifference, TensorDifference, plain
 
+_WIDE = (torch.int64, torch.uint64)
+
 
 def diff(
     first: Content,
@@ -75,14 +77,23 @@ def _tensor(
     )
 
 
-def _pairs(mine: torch.Tensor, theirs: torch.Tensor) -> Iterator[tuple[values.Floats, values.Floats]]:
+def _pairs(mine: torch.Tensor, theirs: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    # Cut into pieces, a tensor that was quantized channel by channel no longer knows its channels.
+    mine, theirs = (one.dequantize() if one.is_quantized else one for one in (mine, theirs))
     if mine.is_contiguous() and theirs.is_contiguous():
         lines = mine.detach().view(-1), theirs.detach().view(-1)
     else:
         lines = mine.detach().reshape(-1), theirs.detach().reshape(-1)
     for start in range(0, lines[0].numel(), values.PIECE):
-        a, b = (line[start : start + values.PIECE] for line in lines)
-        yield values.doubles(a), values.doubles(b)
+        yield lines[0][start : start + values.PIECE], lines[1][start : start + values.PIECE]
+
+
+def _gap(mine: torch.Tensor, theirs: torch.Tensor) -> values.Floats:
+    """Differences of whole numbers beyond 2**53, which float64 cannot tell apart."""
+    a, b = mine.detach().cpu().numpy(), theirs.detach().cpu().numpy()
+    near = b.view(np.int64) - a.view(np.int64)  # wraps where they lie too far apart, or on both sides of 2**63
+    far = b.astype(np.float64) - a.astype(np.float64)
+    return np.where(np.abs(far) < 2.0**62, near.astype(np.float64), far)
 
 
 class _Apart:
@@ -94,14 +105,17 @@ class _Apart:
         self.moved = self.size = 0.0
         """Sums of squares of the difference, and of the first."""
 
-    def add(self, a: values.Floats, b: values.Floats) -> None:
+    def add(self, mine: torch.Tensor, theirs: torch.Tensor) -> None:
+        a, b = values.doubles(mine), values.doubles(theirs)
+        gap = _gap(mine, theirs) if mine.dtype == theirs.dtype and mine.dtype in _WIDE else None
         good = np.isfinite(a) & np.isfinite(b)
         self.not_finite += int(a.size - good.sum())
-        self.changed += int(((a != b) & ~(np.isnan(a) & np.isnan(b))).sum())
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b)) if gap is None else gap != 0
+        self.changed += int(differs.sum())
         if not good.all():
             a, b = a[good], b[good]
         if a.size:
-            gap = b - a
+            gap = b - a if gap is None else gap
             largest = float(np.abs(gap).max())
             self.largest = largest if self.largest is None else max(self.largest, largest)
             self.moved += float(np.square(gap).sum())
@@ -139,7 +153,10 @@ class _Statistics:
         if values.unreadable(mean) or values.unreadable(tensors[variance]):
             return None
         counter = tensors.get(stem + marks.COUNTER)
-        updates = int(counter.item()) if counter is not None and counter.numel() == 1 else None
+        # A counter that was cast to float with the rest may have become NaN.
+        counted = counter is not None and counter.numel() == 1 and not values.unreadable(counter)
+        number = values.doubles(counter)[0] if counter is not None and counted else math.nan
+        updates = int(number) if math.isfinite(number) else None
         return _Statistics(values.doubles(mean), values.doubles(tensors[variance]), updates)
 
     def same(self, other: _Statistics) -> bool:

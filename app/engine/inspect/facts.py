@@ -12,8 +12,10 @@ import torch
 
 from modelight.engine.errors import Cancelled, ReportProgress, ShouldStop, never_stop, no_progress
 from modelight.engine.inspect import kinds, marks, tree, values
-from modelight.engine.inspect.reading import Content, open_checkpoint
+from modelight.engine.inspect.reading import Content, Known, open_checkpoint
 from modelight.engine.inspect.wrapping import text_of, wrapping
+from modelight.engine.loading import baked
+from modelight.engine.loading.baked import Baked
 from modelight.engine.loading.torchfiles import Trust
 from modelight.protocol import (
     CheckpointFacts,
@@ -115,7 +117,7 @@ def _wrapping(content: Content) -> list[tuple[str, str]]:
         return wrapping(content.raw, {one.key for one in content.candidates})
     # The file is the state dict or the model itself; dicts of something else may lie beside the tensors.
     beside = content.raw if isinstance(content.raw, Mapping) else {}
-    return wrapping({name: item for name, item in beside.items() if name not in content.chosen.tensors}, set())
+    return wrapping({name: item for name, item in beside.items() if str(name) not in content.chosen.tensors}, set())
 
 
 @dataclass
@@ -139,7 +141,8 @@ class _Listing:
     ) -> None:
         self._known, self._all, self._deep = content.known, tensors, deep
         self._progress, self._should_stop = progress, should_stop
-        self._read, self._to_read = 0, max(1, sum(values.memory(tensor) for tensor in tensors.values()))
+        wanted = (tensor for name, tensor in tensors.items() if self._is_wanted(name.rpartition(".")[2], tensor))
+        self._read, self._to_read = 0, max(1, sum(values.memory(tensor) for tensor in wanted))
         self._owners: dict[tuple[Any, ...], str] = {}
         self.tensors: list[CheckpointTensor] = []
         self.keys: dict[str, str] = {}
@@ -189,13 +192,15 @@ class _Listing:
     def _figures(self, name: str, key: str, tensor: torch.Tensor) -> values.Exact | None:
         if self._should_stop():
             raise Cancelled
-        wanted = self._deep or marks.is_statistic(name, tensor)
-        if not wanted or values.unreadable(tensor) is not None:
+        if not self._is_wanted(name, tensor) or values.unreadable(tensor) is not None:
             return None
-        if self._deep:
-            self._progress(Clause("reading-values", {"tensor": plain(key)}), self._read / self._to_read)
-            self._read += values.memory(tensor)
+        # On a cold disk each of many statistics, scattered over a large file, takes its time.
+        self._progress(Clause("reading-values", {"tensor": plain(key)}), self._read / self._to_read)
+        self._read += values.memory(tensor)
         return values.exact(tensor, should_stop=self._should_stop)
+
+    def _is_wanted(self, name: str, tensor: torch.Tensor) -> bool:
+        return self._deep or marks.is_statistic(name, tensor)
 
     def _role(
         self, name: str, key: str, node: tree.Node, tensor: torch.Tensor
@@ -232,8 +237,17 @@ class _Listing:
             buffers=sums.buffers,
             bytes=sums.bytes,
             marks=marks.statistics_marks(own),
-            notes=marks.statistics_notes(own),
+            notes=marks.statistics_notes(own) + _mode_notes(self._known, node.path),
         )
+
+
+def _mode_notes(known: Known, path: str) -> list[Clause]:
+    """``mode-baked-train``, ``mode-baked-eval`` or ``mode-baked-both`` where a module's mode can change no more."""
+    counts = (known.modes or {}).get(path, Baked())
+    if counts == Baked():
+        return []
+    both = "both" if counts.eval else "train"
+    return [Clause(f"mode-baked-{both if counts.train else 'eval'}")]
 
 
 def _notes(content: Content, layers: list[CheckpointLayer], deep: bool) -> list[Clause]:
@@ -243,14 +257,21 @@ def _notes(content: Content, layers: list[CheckpointLayer], deep: bool) -> list[
         notes.append(Clause("flags-carried", {"train": train, "eval": len(known.flags) - train}))
     elif known.is_script:
         notes.append(Clause("script-frozen"))
-    else:
+    elif known.modes is None:
         notes.append(Clause("no-training-flags"))
+    if known.flags and known.flags_are_idle and known.modes is not None:
+        counts = baked.total(known.modes)
+        id_ = "flags-idle" if counts != Baked() else "flags-idle-no-modes"
+        notes.append(Clause(id_, {"train": counts.train, "eval": counts.eval}))
+    notes += content.notes
+    if content.chosen.key in content.programs:
+        notes.append(content.programs[content.chosen.key].note())
     if any(layer.guessed for layer in layers):
         notes.append(Clause("kinds-guessed"))
     if len(content.candidates) > 1:
         others = [plain(one.key) for one in content.candidates if one is not content.chosen]
         notes.append(Clause("other-state-dicts", {"taken": plain(content.chosen.key), "others": [*others]}))
-    counterless = sum(bool(layer.notes) for layer in layers)
+    counterless = sum(note.id == "counter-absent" for layer in layers for note in layer.notes)
     if counterless:
         notes.append(Clause("counters-absent", {"count": counterless}))
     if not deep and any(name.rpartition(".")[2] not in marks.STATISTICS for name in content.chosen.tensors):

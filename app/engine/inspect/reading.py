@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine.loading import distributed, formats, unwrap
+from modelight.engine.errors import EngineError
+from modelight.engine.loading import baked, distributed, folders, formats, unwrap
+from modelight.engine.loading.baked import Baked
+from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, refuse
+from modelight.protocol import Clause
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Known:
     parameters: frozenset[str] | None = None
     """Keys of the parameters; None: not known."""
     is_script: bool = False
+    modes: dict[str, Baked] | None = None
+    """Operators whose mode is baked in, per module path; None where the format is no program."""
+    flags_are_idle: bool = False
+    """Nothing in the program looks at its flags."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Content:
     raw: Any
     metadata: dict[str, str]
     known: Known
+    notes: tuple[Clause, ...] = ()
+    programs: Mapping[str, Program] = field(default_factory=dict)
 
 
 def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) -> Content:
@@ -62,7 +71,7 @@ def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) ->
         raise refuse(f"{file} cannot be read: {error.strerror or error}.") from error
     found = _candidates(raw.content)
     if not found:
-        raise refuse(f"{file.name} can be read, but holds no state dict.")
+        raise refuse(f"{file.name} can be read, but holds no state dict: {unwrap.described(raw.content)}.")
     chosen = _choose(found, key, file.name)
     return Content(
         path=str(raw.path),
@@ -73,7 +82,9 @@ def open_checkpoint(path: str | Path, *, key: str = "", trust: Trust = False) ->
         candidates=found,
         raw=raw.content,
         metadata=raw.metadata,
-        known=_known(_at(raw.content, chosen.key)),
+        known=_known(raw.content, chosen.key, raw.programs),
+        notes=raw.notes,
+        programs=raw.programs,
     )
 
 
@@ -84,7 +95,7 @@ def take(content: Content, key: str) -> Content:
         EngineError: kind ``checkpoint`` where the file holds none under ``key``.
     """
     chosen = _choose(content.candidates, key, Path(content.path).name)
-    return replace(content, chosen=chosen, known=_known(_at(content.raw, chosen.key)))
+    return replace(content, chosen=chosen, known=_known(content.raw, chosen.key, content.programs))
 
 
 def take_if_there(content: Content, key: str) -> Content:
@@ -96,7 +107,7 @@ def stamp_of(path: str | Path) -> str:
     """The stamp of an open checkpoint's file (:attr:`Content.path`) as it is now; empty where it is gone."""
     try:
         return _stamp(_files(Path(path)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or an index that is being rewritten
+    except (OSError, EngineError):  # gone, or an index that is being rewritten
         return ""
 
 
@@ -107,17 +118,16 @@ def _stamp(files: list[tuple[int, int]]) -> str:
 def _files(path: Path) -> list[tuple[int, int]]:
     """(bytes, time of change) of every file that the checkpoint consists of."""
     if path.is_dir():
-        parts = [*distributed.files(path)]
+        parts = [*distributed.files(path)] if distributed.is_folder(path) else folders.numbered(path)
     else:
-        parts = _shards(path) if path.name.endswith(".index.json") else [path]
+        parts = [path, *_shards(path)] if path.name.endswith(".index.json") else [path]
     states = [part.stat() for part in parts]
     return [(state.st_size, state.st_mtime_ns) for state in states]
 
 
 def _shards(index: Path) -> list[Path]:
-    """An index that was read, and its shards."""
-    names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    return [index, *(index.parent / name for name in sorted(names))]
+    """The shards of an index that was read."""
+    return [index.parent / name for name in folders.index(index).shards]
 
 
 def _candidates(content: Any) -> list[unwrap.Candidate]:
@@ -137,24 +147,14 @@ def _choose(found: list[unwrap.Candidate], key: str, file: str) -> unwrap.Candid
     raise refuse(f"{file} holds no state dict under “{key}”; it holds: {names}.")
 
 
-def _at(content: Any, key: str) -> Any:
-    """What lies at a dotted place. Names may hold dots themselves, so every way of cutting is tried."""
-    if not key or not isinstance(content, Mapping):
-        return content
-    for name, inner in content.items():
-        if name == key:
-            return inner
-        if isinstance(name, str) and key.startswith(f"{name}."):
-            found = _at(inner, key[len(name) + 1 :])
-            if found is not None:
-                return found
-    return None
-
-
-def _known(content: Any) -> Known:
+def _known(raw: Any, key: str, programs: Mapping[str, Program]) -> Known:
+    if key in programs:
+        program = programs[key]
+        return Known(types=program.types, parameters=program.parameters, modes=program.modes)
+    content = unwrap.at(raw, key)
     if not isinstance(content, nn.Module):
         return Known()
-    script = isinstance(content, torch.jit.ScriptModule)
+    script = content if isinstance(content, torch.jit.ScriptModule) else None
     # A module that is registered twice has a row, and a flag, at each of its paths.
     modules = dict(content.named_modules(remove_duplicate=False))
     flags = {path: getattr(module, "training", None) for path, module in modules.items()}
@@ -162,7 +162,9 @@ def _known(content: Any) -> Known:
         types={path: _type_name(module) for path, module in modules.items()},
         flags={path: flag for path, flag in flags.items() if isinstance(flag, bool)},
         parameters=frozenset(name for name, _ in content.named_parameters(remove_duplicate=False)),
-        is_script=script,
+        is_script=script is not None,
+        modes=baked.of_script(script) if script is not None else None,
+        flags_are_idle=script is not None and not baked.reads_training(script),
     )
 
 

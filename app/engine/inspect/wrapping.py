@@ -7,15 +7,18 @@ import types
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
-from modelight.engine.loading.standins import StandIn
+from modelight.engine.loading.standins import Nested, StandIn, Unshaped, array_of
+from modelight.engine.loading.standins import plain as plain_value
 from modelight.protocol import plain
 from modelight.widgets import numbers
 
 MAX_ENTRIES = 400
 MAX_TEXT = 160
-_DEPTH = 6
+_DEPTH = 10
 _SHOWN = 8
 Entry = tuple[str, str]
 
@@ -36,7 +39,7 @@ def wrapping(content: Any, state_dicts: Set[str]) -> list[Entry]:
 
 
 def _walk(value: Any, place: str, skipped: Set[str], depth: int) -> Iterator[Entry]:
-    if place in skipped:
+    if place.replace("[", ".").replace("]", "").removeprefix(".") in skipped:
         return
     inner = _fields(value)
     if not place and not inner:
@@ -58,7 +61,7 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
         return value.state if isinstance(value.state, Mapping) else None
     if isinstance(value, argparse.Namespace | types.SimpleNamespace):
         return vars(value)
-    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value[:_SHOWN]):
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping | nn.Module) for item in value[:_SHOWN]):
         return {f"[{index}]": item for index, item in enumerate(value)}
     return None
 
@@ -77,10 +80,14 @@ def _optimizer(value: Mapping[Any, Any], place: str) -> Iterator[Entry]:
 
 def text_of(value: Any) -> str:
     """A plain value as Python writes it, cut to :data:`MAX_TEXT` characters; anything else by what it is."""
+    value = plain_value(value)
     if value is None or isinstance(value, bool | int | float | complex):
         return _cut(_number(value))
     if isinstance(value, str):
         return _cut(value)
+    array = value if isinstance(value, np.ndarray) else array_of(value)
+    if array is not None:
+        return f"array {numbers.shape(array.shape)} {array.dtype}"
     if isinstance(value, torch.Tensor):
         return _tensor(value)
     if isinstance(value, torch.dtype | torch.device):
@@ -104,6 +111,8 @@ def _number(value: Any) -> str:
 
 
 def _tensor(value: torch.Tensor) -> str:
+    if value.is_nested:
+        return "nested tensor"
     readable = value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
     if value.numel() == 1 and readable and not value.is_nested:
         return _number(value.item())
@@ -112,6 +121,10 @@ def _tensor(value: torch.Tensor) -> str:
 
 def _stand_in(value: StandIn) -> str:
     """What a path or a date was made of; the bytes of a numpy scalar tell nothing without numpy."""
+    if isinstance(value, Nested):
+        return "nested tensor"
+    if isinstance(value, Unshaped):
+        return "lazy, without a shape yet"
     parts = value.state if isinstance(value.state, tuple) else ()
     simple = parts and all(isinstance(part, str | int | float) for part in parts)
     return text_of(parts) if simple else "‹…›"

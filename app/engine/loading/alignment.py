@@ -34,6 +34,7 @@ _SAME = {
 }
 """What other frameworks, and early transformers, call the tensors of a layer."""
 _WORDS = re.compile(r"[A-Za-z]+|\d+")
+_NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class _Layer:
     tensors: dict[str, tuple[str, Any]]
     """Last part of the name → (key, value)."""
     words: frozenset[str]
+    """Those of the path, in small letters."""
+    numbers: tuple[str, ...]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -89,7 +92,7 @@ def _layers(tensors: Mapping[str, Any]) -> list[_Layer]:
             path, _, last = key.rpartition(".")
             grouped[path][last] = (key, value)
     return [
-        _Layer(path, held, frozenset(word.lower() for word in _WORDS.findall(path)))
+        _Layer(path, held, frozenset(word.lower() for word in _WORDS.findall(path)), tuple(_NUMBERS.findall(path)))
         for path, held in grouped.items()
         if any(value.dim() for _, value in held.values())
     ]
@@ -114,8 +117,11 @@ def _signature(layer: _Layer) -> tuple[tuple[int, ...], ...]:
 
 def _likeness(theirs: _Layer, ours: _Layer) -> float:
     """From 0 to 1: shared words of the paths (Dice's coefficient), and shared names of the tensors."""
-    words = len(theirs.words) + len(ours.words)
-    path = 2 * len(theirs.words & ours.words) / words if words else 1.0
+    words, shared = len(theirs.words) + len(ours.words), theirs.words & ours.words
+    # A number alone is no likeness: the 1 of “m1” and of “blocks.0.1” count different things.
+    if theirs.numbers != ours.numbers and all(word.isdecimal() for word in shared):
+        shared = frozenset()
+    path = 2 * len(shared) / words if words else 1.0
     names = 2 * len(theirs.tensors.keys() & ours.tensors.keys()) / (len(theirs.tensors) + len(ours.tensors))
     return 0.7 * path + 0.3 * names
 

@@ -13,6 +13,7 @@ from modelight.engine.errors import EngineError
 from modelight.engine.loading import facts, formats
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.spec import Resolved, Spec
+from modelight.engine.loading.standins import plain
 from modelight.protocol import Clause, Value
 
 _DEPTH = 3
@@ -128,10 +129,9 @@ def _nested(key: str, value: Any, depth: int) -> Iterator[tuple[str, Mapping[Any
 
 
 def _found(values: Mapping[Any, Any], wanted: dict[str, inspect.Parameter]) -> dict[str, Any]:
+    given = {name: plain(values[name]) for name in wanted if name in values}
     return {
-        name: values[name]
-        for name, parameter in wanted.items()
-        if name in values and _is_literal(values[name]) and not _equals(values[name], parameter.default)
+        name: value for name, value in given.items() if _is_literal(value) and not _equals(value, wanted[name].default)
     }
 
 

@@ -24,8 +24,6 @@ from modelight.protocol import Clause, LoadReport
 if TYPE_CHECKING:
     from modelight.engine.loading.opening import OpenModel
 
-_NAMED = 4
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -43,6 +41,8 @@ class Checkpoint:
     metadata: dict[str, str] = field(default_factory=dict)
     """What lies beside the weights: epoch, hyper-parameters …"""
     versions: Any = None
+    notes: tuple[Clause, ...] = ()
+    """What has to be said of the file."""
 
 
 def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint:
@@ -64,7 +64,7 @@ def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint
     content = raw.content.state_dict() if isinstance(raw.content, torch.jit.ScriptModule) else raw.content
     found = unwrap.candidates(content)
     if not found:
-        raise refuse(f"{file.name} can be read, but holds no state dict: {_describe(content)}.")
+        raise refuse(f"{file.name} can be read, but holds no state dict: {unwrap.described(raw.content)}.")
     chosen = _choose(found, key, file)
     return Checkpoint(
         path=str(raw.path),
@@ -75,6 +75,7 @@ def read(path: str | Path, *, trust: Trust = False, key: str = "") -> Checkpoint
         flags=chosen.flags,
         metadata=raw.metadata | facts(content),
         versions=chosen.versions,
+        notes=(*raw.notes, *(program.note() for key, program in raw.programs.items() if key == chosen.key)),
     )
 
 
@@ -240,12 +241,3 @@ def _choose(found: list[unwrap.Candidate], key: str, file: Path) -> unwrap.Candi
         names = ", ".join(candidate.key or "the file itself" for candidate in found)
         raise refuse(f"{file.name} holds no state dict under “{key}”; it holds: {names}.")
     return chosen[0]
-
-
-def _describe(content: Any) -> str:
-    if isinstance(content, Mapping):
-        names = [str(key)[:40] for key in list(content)[:_NAMED]]
-        return f"a dict with {', '.join(names)}" if names else "an empty dict"
-    if isinstance(content, torch.Tensor):
-        return f"one tensor of shape {tuple(content.shape)}"
-    return f"an object of type {type(content).__name__}"

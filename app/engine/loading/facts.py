@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelight.engine.loading.standins import StandIn
+from modelight.engine.loading.standins import StandIn, plain
 
 ARGUMENTS = ("hyper_parameters", "hparams", "args", "config", "cfg", "opt", "model_args", "model_config", "params")
 """Names under which training scripts keep what they were called with."""
@@ -43,7 +43,8 @@ def mapping_of(value: Any) -> Mapping[Any, Any]:
 
 
 def _simple(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
+    for name, held in values.items():
+        value = plain(held)
         if isinstance(name, str) and isinstance(value, (bool, int, float, str)):
             text = str(value)
             if len(text) <= _LONGEST and len(name) <= _LONGEST:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from modelight.engine.batches import Inputs
-from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, never_stop, no_progress
+from modelight.engine.errors import EngineError, ReportProgress, ShouldStop, is_out_of_memory, never_stop, no_progress
 from modelight.engine.loading import images, noise, signatures, sources, spec, tensorfiles
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse, select
 from modelight.engine.loading.thumbnails import thumbnails
-from modelight.engine.shortage import is_shortage
 from modelight.protocol import (
     Array,
     Clause,
@@ -115,7 +114,7 @@ def adapted(piece: Piece, open_model: OpenModel) -> Piece:
     try:
         moved = piece.map(adapt)
     except RuntimeError as error:
-        if not is_shortage(error):
+        if not is_out_of_memory(error):
             raise
         raise EngineError(f"The input does not fit into the memory of {open_model.device}.", kind="memory") from error
     target = str(dtype).removeprefix("torch.")

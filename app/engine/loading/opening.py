@@ -16,14 +16,21 @@ from msgspec import structs
 from torch import nn
 
 from modelight.engine.batches import Inputs
-from modelight.engine.errors import Cancelled, EngineError, ReportProgress, ShouldStop, never_stop, no_progress
+from modelight.engine.errors import (
+    Cancelled,
+    EngineError,
+    ReportProgress,
+    ShouldStop,
+    is_out_of_memory,
+    never_stop,
+    no_progress,
+)
 from modelight.engine.loading import arguments, checkpoint, inputs, signatures, sources, spec, trial, whole
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.pieces import Piece, join, piece_of, refuse
 from modelight.engine.loading.spec import Resolved, Spec
 from modelight.engine.modules import structure
 from modelight.engine.observing import rng
-from modelight.engine.shortage import is_shortage
 from modelight.protocol import Clause, Example, InputInfo, LoadReport, Open
 
 
@@ -184,7 +191,7 @@ def _guarded(construct: Callable[[], Any], target: Any, parsed: Spec) -> Any:
         hint = _signature(target) if _is_about_arguments(error) else ""
         raise EngineError(f"{what} could not be built: {error}{sources.place(error)}.{hint}", kind="build") from error
     except Exception as error:
-        if is_shortage(error):
+        if is_out_of_memory(error):
             raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
         problem = f"{type(error).__name__}: {error}{sources.place(error)}"
         raise EngineError(f"{what} could not be built: {problem}", kind="build") from error
@@ -237,7 +244,7 @@ def _move(module: nn.Module, device: torch.device) -> nn.Module:
     try:
         return module.to(device)
     except Exception as error:
-        if is_shortage(error):
+        if is_out_of_memory(error):
             raise EngineError(
                 f"The model does not fit into the memory of {device}: choose the device cpu, or free memory there.",
                 kind="memory",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COUNTER = "num_batches_tracked"
 _STATISTICS = ("running_mean", "running_var")
 _NAMED = 4
+_EMPTY = ("format", "total_size")
+"""What every file of safetensors says (``pt``), and every index of shards: it tells nothing."""
 
 
 def notes(
@@ -59,8 +61,8 @@ def notes(
     if checkpoint.flags:
         train = sum(checkpoint.flags.values())
         said.append(Clause("flags-not-taken", {"train": train, "eval": len(checkpoint.flags) - train}))
-    # Every safetensors file says "format pt", which tells nothing.
-    told: list[str | float] = [f"{name} {text}" for name, text in checkpoint.metadata.items() if name != "format"]
+    said += checkpoint.notes
+    told: list[str | float] = [f"{name} {text}" for name, text in checkpoint.metadata.items() if name not in _EMPTY]
     if told:
         said.append(Clause("checkpoint-says", {"facts": told}))
     return said + _conversions(checkpoint, own, wanted)

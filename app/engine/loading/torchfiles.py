@@ -14,7 +14,7 @@ from typing import IO, Any
 import torch
 
 from modelight.engine.errors import EngineError
-from modelight.engine.loading import pickles, standins
+from modelight.engine.loading import mapped, pickles, standins
 from modelight.protocol import Clause
 
 Trust = bool | Collection[str]
@@ -57,7 +57,7 @@ def load(path: Path, trust: Trust, globals_of: Callable[[IO[bytes]], list[str]],
     """
     _check_torch(path, trust)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(standins.PAIRS):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(standins.PAIRS), mapped.torch_maps_so():
             warnings.simplefilter("ignore")  # torch warns of its own internals while it reads old files
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mmap)
     except MemoryError as error:
@@ -67,6 +67,11 @@ def load(path: Path, trust: Trust, globals_of: Callable[[IO[bytes]], list[str]],
     # One handle from here on: what was listed, hashed and agreed to is unpickled, whatever takes the file's place.
     with path.open("rb") as stream:
         refused = _refused(path, stream, globals_of, refusal)
+        if not refused and "can't allocate memory" in str(refusal):
+            raise EngineError(
+                f"{path.name} asks for more memory than there is: it is too large for this machine, or broken.",
+                kind="memory",
+            ) from refusal
         if not refused:
             words = first_line(refusal)
             raise refuse(f"{path.name} is broken, was cut short, or is not a checkpoint: {words}") from refusal

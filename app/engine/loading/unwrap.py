@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from modelight.engine.loading import standins
+
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "ema", "model_ema")
 """Names under which training scripts keep the model, most telling first: decides where several are found."""
 _NEVER = ("optimizer", "optim", "scheduler", "scaler", "sched")
-_DEPTH = 4
+_DEPTH = 10
 _MAX_NODES = 10_000
+_MAX_ITEMS = 64
+_HELD = (torch.Tensor, np.ndarray, standins.Array)
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,9 @@ def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: li
         found.append(Candidate(key, dict(state), flags, getattr(state, "_metadata", None)))
     elif isinstance(value, Mapping):
         _search_mapping(value, key, depth, found, budget)
+    elif isinstance(value, list | tuple) and len(value) <= _MAX_ITEMS:  # torch.save((weights, settings), …)
+        for index, inner in enumerate(value):
+            _search(inner, f"{key}.{index}" if key else str(index), depth - 1, found, budget)
 
 
 def _search_mapping(value: Mapping[Any, Any], key: str, depth: int, found: list[Candidate], budget: list[int]) -> None:
@@ -70,22 +78,72 @@ def _search_mapping(value: Mapping[Any, Any], key: str, depth: int, found: list[
             _search(inner, f"{key}.{name}" if key else name, depth - 1, found, budget)
     # Tensors that lie beside dicts of something else (a configuration, say) are the state dict if nothing else is.
     tensors = {name: item for name, item in _as_tensors(value).items() if isinstance(item, torch.Tensor)}
-    if tensors and len(found) == before:
+    if tensors and len(found) == before and not _are_measures(value):
         found.append(Candidate(key, tensors, versions=versions))
 
 
 def _as_tensors(value: Mapping[Any, Any]) -> dict[str, Any]:
-    """With numpy's arrays, as some pickles hold them, as tensors."""
-    return {
-        str(name): torch.from_numpy(item) if isinstance(item, np.ndarray) and item.dtype.kind in "biufc" else item
-        for name, item in value.items()
-    }
+    """With numpy's arrays, as some files hold them, as tensors."""
+    return {str(name): _as_tensor(item) for name, item in value.items()}
+
+
+def _as_tensor(item: Any) -> Any:
+    if isinstance(item, torch.Tensor) and item.is_nested:
+        return standins.Nested()
+    array = item if isinstance(item, np.ndarray) else standins.array_of(item)
+    return torch.from_numpy(array) if array is not None and array.dtype.kind in "biufc" else item
 
 
 def is_state_dict(value: Mapping[Any, Any]) -> bool:
     """Whether a mapping is flat and holds tensors by text keys (other values, such as an epoch, may lie beside)."""
     if not value or not all(isinstance(key, str) for key in value):
         return False
-    tensors = sum(isinstance(item, torch.Tensor | np.ndarray) for item in value.values())
+    tensors = sum(isinstance(item, _HELD) for item in value.values())
     nested = sum(isinstance(item, Mapping | nn.Module) for key, item in value.items() if "_extra_state" not in key)
-    return tensors > 0 and nested == 0
+    return tensors > 0 and nested == 0 and not _are_measures(value)
+
+
+def _are_measures(value: Mapping[Any, Any]) -> bool:
+    """Whether the tensors are single numbers beside other things: an accuracy and an epoch, not a module's tensors."""
+    held = [item for item in value.values() if isinstance(item, _HELD)]
+    return (
+        len(held) < len(value)
+        and all(isinstance(item, torch.Tensor) and item.numel() == 1 for item in held)
+        and not any("." in str(name) for name in value)
+    )
+
+
+def at(content: Any, key: str) -> Any:
+    """What lies at a candidate's dotted place. Names may hold dots themselves, so every way of cutting is tried."""
+    if not key:
+        return content
+    for name, inner in _named(content):
+        if name == key:
+            return inner
+        if key.startswith(f"{name}."):
+            found = at(inner, key[len(name) + 1 :])
+            if found is not None:
+                return found
+    return None
+
+
+def _named(content: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, Mapping):
+        yield from ((name, inner) for name, inner in content.items() if isinstance(name, str))
+    elif isinstance(content, list | tuple):
+        yield from ((str(index), inner) for index, inner in enumerate(content))
+
+
+def described(content: Any) -> str:
+    """What a file holds in which no state dict was found, as the end of a sentence."""
+    if isinstance(content, torch.jit.ScriptModule):
+        return "its script was frozen, so that its weights are constants of its code"
+    if isinstance(content, Mapping):
+        names = [str(key)[:40] for key in list(content)[:_NAMED]]
+        more = " …" if len(content) > _NAMED else ""
+        return f"a dict with {', '.join(names)}{more}" if names else "an empty dict"
+    if isinstance(content, torch.Tensor):
+        return f"one tensor of shape {tuple(content.shape)}"
+    if isinstance(content, list | tuple):
+        return f"a {type(content).__name__} of {len(content)}"
+    return f"an object of type {type(content).__name__}"

@@ -10,11 +10,25 @@ from typing import Any
 from torch import nn
 
 from modelight.engine.errors import EngineError
-from modelight.engine.loading import formats, sources, torchfiles
+from modelight.engine.loading import exported, formats, sources, torchfiles
 from modelight.engine.loading.paths import located
 from modelight.engine.loading.torchfiles import Trust
 
-SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th", ".tar", ".pkl", ".pickle", ".model", ".jit", ".ts", ".torchscript")
+SUFFIXES = (
+    ".pt",
+    ".pth",
+    ".pt2",
+    ".bin",
+    ".ckpt",
+    ".th",
+    ".tar",
+    ".pkl",
+    ".pickle",
+    ".model",
+    ".jit",
+    ".ts",
+    ".torchscript",
+)
 _CONFIG = "config.json"
 
 
@@ -42,7 +56,14 @@ def load(path: Path, directory: str = "", trust: Trust = False) -> nn.Module:
     if path.is_dir():
         return _from_transformers(path)
     with sources.on_path(directory, str(path.parent)):
-        found = _module_in(formats.read_raw(path, trust).content)
+        raw = formats.read_raw(path, trust)
+    if raw.format == exported.FORMAT:
+        raise EngineError(
+            f"{path.name} is a program of torch.export: its mode was baked in when it was exported, so there is no "
+            "flag to show or flip. Open the model that it was exported from; this file can be its checkpoint.",
+            kind="spec",
+        )
+    found = _module_in(raw.content)
     if found is None:
         raise EngineError(
             f"{path.name} is a checkpoint, which holds weights but no code: name the model's class or function first "

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from torch import nn
 
-from modelight.engine.modules import conditions
+from modelight.engine.modules import conditions, statistics
 
 _ENTRIES = ("forward", "__call__")
 
@@ -69,6 +69,12 @@ def class_reads(kind: type) -> tuple[FlagLoad, ...]:
     return tuple(load for function in _reachable(_functions(kind)) for load in _loads(function.__code__))
 
 
+def overrides_flag(module: nn.Module) -> bool:
+    """Whether a setting of the module's makes every read of the flag in its class's code void: ``self.training or
+    self.always`` while ``always`` is set, ``self.training and not self.frozen`` while ``frozen`` is."""
+    return bool(class_reads(type(module))) and not flag_reads(module)
+
+
 def calls_super(owner: type) -> bool:
     """Whether ``owner.forward`` names ``super``."""
     forward = owner.__dict__.get("forward")
@@ -79,6 +85,31 @@ def calls_super(owner: type) -> bool:
 def readable(kind: type) -> bool:
     """Whether the class's forward is a plain Python function, whose code can be read."""
     return isinstance(getattr(kind, "forward", None), FunctionType)
+
+
+@for_each_class
+def keeps_statistics(kind: type) -> bool:
+    """Whether the class's code, as it reads, normalises with its running statistics and leaves them alone.
+
+    False where it writes to them, has a function use the batch's, hands them to a function that is not known, or where
+    there is no source to read.
+    """
+    trees = _trees(kind)
+    return bool(trees) and not any(statistics.may_move(tree) for tree in trees)
+
+
+@for_each_class
+def scales_in_eval(kind: type) -> bool:
+    """Whether the class's code, as it reads, multiplies in eval, where a dropout of today hands its input on."""
+    return any(conditions.scales_in_eval(tree) for tree in _trees(kind))
+
+
+def _trees(kind: type) -> list[ast.Module]:
+    """The functions that ``forward`` may call; none where one of them cannot be read."""
+    try:
+        return [_tree(function.__code__) for function in _reachable(_functions(kind))]
+    except (OSError, SyntaxError):
+        return []
 
 
 def _functions(kind: type) -> dict[str, FunctionType]:
@@ -123,7 +154,7 @@ def _loads(code: CodeType) -> Iterator[FlagLoad]:
     if not any("training" in part.co_names for part in _nested(code)):
         return
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+        tree = _tree(code)
     except (OSError, SyntaxError):
         yield FlagLoad(f"{code.co_filename}:{code.co_firstlineno}", False)
         return
@@ -133,6 +164,10 @@ def _loads(code: CodeType) -> Iterator[FlagLoad]:
             around = list(_upwards(node, above))
             line = code.co_firstlineno + node.lineno - 1
             yield FlagLoad(f"{code.co_filename}:{line}", conditions.names_dropout(around), tuple(around))
+
+
+def _tree(code: CodeType) -> ast.Module:
+    return ast.parse(textwrap.dedent(inspect.getsource(code)))
 
 
 def _upwards(node: ast.AST, above: dict[ast.AST, ast.AST]) -> Iterator[ast.AST]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
 }
+_SCALING = (ast.Mult, ast.Div)
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -39,6 +40,44 @@ def names_dropout(context: Sequence[ast.AST]) -> bool:
         return False
     names = [getattr(node, field, None) for node in ast.walk(statement) for field in ("id", "attr", "arg")]
     return any(isinstance(name, str) and "drop" in name.lower() for name in names)
+
+
+def scales_in_eval(tree: ast.AST) -> bool:
+    """Whether code that asks for the mode multiplies or divides in eval, as the first dropouts did."""
+    return any(_scales(part) for part in _eval_parts(tree))
+
+
+def _eval_parts(tree: ast.AST) -> Iterator[ast.AST]:
+    """What is run or chosen in eval alone, as far as conditions and early returns say."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.If, ast.IfExp)) and _asks(node.test):
+            chosen = node.body if _asks_for_eval(node.test) else node.orelse
+            yield from chosen if isinstance(chosen, list) else [chosen]
+        for first, rest in _followed(getattr(node, "body", None)):
+            if _asks(first.test) and not _asks_for_eval(first.test) and isinstance(first.body[-1], ast.Return):
+                yield from (statement for statement in rest if isinstance(statement, ast.Return))
+
+
+def _followed(body: Any) -> Iterator[tuple[ast.If, list[ast.stmt]]]:
+    if isinstance(body, list):
+        yield from ((node, body[at + 1 :]) for at, node in enumerate(body) if isinstance(node, ast.If))
+
+
+def _asks(test: ast.AST) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "training" for node in ast.walk(test))
+
+
+def _asks_for_eval(test: ast.AST) -> bool:
+    return any(
+        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and _asks(node.operand)
+        for node in ast.walk(test)
+    )
+
+
+def _scales(part: ast.AST) -> bool:
+    return any(
+        isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, _SCALING) for node in ast.walk(part)
+    )
 
 
 def _decided(inner: ast.AST, outer: ast.AST, module: object) -> bool:

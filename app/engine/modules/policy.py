@@ -49,6 +49,8 @@ class Policy:
 def policy(module: nn.Module, training: bool | None = None) -> Policy | None:
     """The layer's policy in its present mode, or in ``training``. None: no normalisation layer whose rule is known."""
     mode = bool(flag.read(module)) if training is None else training
+    if code.overrides_flag(module):
+        return None
     if isinstance(module, _BatchNorm) and follows_its_base(type(module), _BatchNorm):
         return _batch_norm(module, mode)
     if isinstance(module, _InstanceNorm) and follows_its_base(type(module), _InstanceNorm):
@@ -71,14 +73,16 @@ def buffer(module: nn.Module, name: str) -> torch.Tensor | None:
 
 def is_frozen_norm(module: nn.Module) -> bool:
     """Whether it normalises with fixed statistics, like torchvision's and DETR's FrozenBatchNorm2d: it holds running
-    statistics and its code never asks for the mode."""
+    statistics, and its code never asks for the mode, moves none of them and never uses the batch's."""
     if isinstance(module, torch.jit.ScriptModule):
         return False
     if buffer(module, "running_mean") is None or buffer(module, "running_var") is None:
         return False
     base = next((base for base in (_BatchNorm, _InstanceNorm) if isinstance(module, base)), None)
     kind = type(module)
-    return not code.class_reads(kind) and (base is None or not follows_its_base(kind, base))
+    if code.class_reads(kind) or not code.keeps_statistics(kind):
+        return False
+    return base is None or not follows_its_base(kind, base)
 
 
 def _batch_norm(module: _BatchNorm, training: bool) -> Policy:

@@ -1,9 +1,9 @@
 """What one module keeps in its ``__dict__``, remembered by reference and put back.
 
 Values themselves are not copied (they may be anything); but which object each name is bound to is, the contents of
-plain dicts, lists, sets and deques, a few levels deep, and numpy arrays. That covers replaced parameters and buffers,
-buffers made in forward, hooks, counters, caches and submodules added on the way. What changes inside other objects is
-not seen.
+plain dicts, lists, sets and deques, the attributes of plain objects (a cache, say), a few levels deep, and numpy
+arrays. That covers replaced parameters and buffers, buffers made in forward, hooks, counters, caches and submodules
+added on the way. What changes inside objects of the standard library, of torch and of C code is not seen.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from modelight.engine.modules import flag
+from modelight.engine.modules.hidden import holds_attributes
 from modelight.engine.observing.memory import bytes_of, distance, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
@@ -44,12 +45,7 @@ class Attributes:
             key: value.copy() if value else None for key, value in self._values.items() if type(value) in _CONTAINERS
         }
 
-        self._nested = [
-            (name, inner, inner.copy())
-            for key, saved in self._contents.items()
-            if saved and key not in _OF_MODULES
-            for name, inner in islice(_within(key, self._values[key], _DEPTH), _ITEMS)
-        ]
+        self._nested = [(name, inner, inner.copy()) for name, inner in islice(self._inner(), _ITEMS)]
         self._arrays = [
             (key, value, value.copy())
             for key, value in self._values.items()
@@ -64,10 +60,19 @@ class Attributes:
             if isinstance(value, torch.Tensor):
                 yield self._dot + key, "attribute", value
             elif key not in _TENSOR_TABLES and type(value) in (list, tuple, dict) and value:
-                pairs = value.items() if isinstance(value, dict) else enumerate(value)
-                for item, tensor in pairs:
-                    if isinstance(tensor, torch.Tensor):
-                        yield f"{self._dot}{key}[{item}]", "attribute", tensor
+                yield from _tensors_in(self._dot + key, value)
+        for name, inner, _ in self._nested:
+            yield from _tensors_in(self._dot + name, inner)
+
+    def _inner(self) -> Iterator[tuple[str, Any]]:
+        """Containers within attributes, with how to reach them."""
+        for key, value in self._values.items():
+            if type(value) in _SIMPLE or key in _OF_MODULES:
+                continue
+            if type(value) in _CONTAINERS or type(value) is tuple:
+                yield from _within(key, value, _DEPTH)
+            else:
+                yield from _of_object(key, value, _DEPTH)
 
     # ---------------------------------------------------------------------------------------------------- comparing
 
@@ -81,8 +86,14 @@ class Attributes:
             or bool(self._arrays and self._changed_arrays())
         )
 
-    def compare(self, keep: bool) -> Iterator[LedgerEntry]:
+    def compare(self, keep: bool) -> list[LedgerEntry]:
         """An entry for everything that says something else now."""
+        found: dict[tuple[str, str], LedgerEntry] = {}
+        for entry in self._differences(keep):
+            found.setdefault((entry.name, entry.kind), entry)  # a list may be replaced and refilled
+        return list(found.values())
+
+    def _differences(self, keep: bool) -> Iterator[LedgerEntry]:
         if flag.read(self._module) != self._flag:
             yield LedgerEntry(f"{self._dot}training", "flag", None, True)
         now, then = vars(self._module), self._values
@@ -97,7 +108,12 @@ class Attributes:
                 yield from self._rebound(key, keep)
             else:
                 yield LedgerEntry(self._dot + key, "attribute", None, not keep)
-        for name, *_ in (*self._changed_nested(), *self._changed_arrays()):
+        for name, inner, kept in self._changed_nested():
+            if name.endswith("."):
+                yield from _rebound_in(self._dot + name, inner, kept, keep)
+            else:
+                yield LedgerEntry(self._dot + name, "attribute", None, not keep)
+        for name, *_ in self._changed_arrays():
             yield LedgerEntry(self._dot + name, "attribute", None, not keep)
 
     def _rebound(self, table: str, keep: bool) -> Iterator[LedgerEntry]:
@@ -161,10 +177,44 @@ def _within(name: str, container: Any, depth: int) -> Iterator[tuple[str, Any]]:
     """The containers in a container, with how to reach them."""
     if isinstance(container, set) or not depth:
         return
-    for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, item in pairs:
+        if type(item) in _SIMPLE:
+            continue
+        where = f"{name}[{key!r}]"
         if type(item) in _CONTAINERS:
-            yield f"{name}[{key!r}]", item
-            yield from _within(f"{name}[{key!r}]", item, depth - 1)
+            yield where, item
+            yield from _within(where, item, depth - 1)
+        else:
+            yield from _of_object(where, item, depth)
+
+
+def _of_object(name: str, item: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """The attributes of a plain object, named with a dot at the end, and the containers among them."""
+    if not depth or not holds_attributes(type(item)):
+        return
+    own = vars(item)
+    yield f"{name}.", own
+    for key, value in own.items():
+        if type(value) in _CONTAINERS:
+            yield f"{name}.{key}", value
+            yield from _within(f"{name}.{key}", value, depth - 1)
+        elif type(value) not in _SIMPLE:
+            yield from _of_object(f"{name}.{key}", value, depth - 1)
+
+
+def _tensors_in(name: str, container: Any) -> Iterator[tuple[str, str, torch.Tensor]]:
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for item, tensor in pairs:
+        if isinstance(tensor, torch.Tensor):
+            yield f"{name}{item}" if name.endswith(".") else f"{name}[{item}]", "attribute", tensor
+
+
+def _rebound_in(name: str, now: dict[str, Any], then: dict[str, Any], keep: bool) -> Iterator[LedgerEntry]:
+    """What the attributes of an object are bound to now."""
+    for key in {**then, **now}:
+        if now.get(key) is not then.get(key) or (key in now) != (key in then):
+            yield LedgerEntry(f"{name}{key}", "attribute", _gap(now.get(key), then.get(key)), not keep)
 
 
 def _refill(value: Any, saved: Any) -> None:

@@ -27,6 +27,8 @@ class _Site:
     zeros: int = 0
     inputs: int = 0
     active: bool = False
+    met: bool = False
+    """In this repeat."""
     unseen: Clause | None = None
     unit_dropped: np.ndarray[Any, np.dtype[np.int64]] | None = None
     unit_total: int = 0
@@ -34,11 +36,11 @@ class _Site:
 
     def start(self) -> None:
         """Another repeat: only what is counted per unit goes on."""
-        self.masks, self.unseen, self.active = [], None, False
+        self.masks, self.unseen, self.active, self.met = [], None, False, False
         self.dropped = self.total = self.zeros = self.inputs = 0
 
     def add(self, drop: Drop) -> None:
-        self.last = drop
+        self.last, self.met = drop, True
         self.active |= drop.active
         self.unseen = self.unseen or drop.unseen
         self.zeros += drop.already_zero or 0
@@ -100,7 +102,7 @@ class DropSites:
 
     def finish(self) -> list[DropoutCapture]:
         """One capture per site that was met in the last repeat, by row, then in the order in which they came."""
-        found = [self._capture(row, site) for (row, *_), site in self._sites.items() if site.last and _was_met(site)]
+        found = [self._capture(row, site) for (row, *_), site in self._sites.items() if site.met]
         return sorted(found, key=lambda capture: capture.row)
 
     def _capture(self, row: int, site: _Site) -> DropoutCapture:
@@ -130,10 +132,6 @@ class DropSites:
             alpha=drop.alpha,
             unseen=site.unseen if site.active else None,
         )
-
-
-def _was_met(site: _Site) -> bool:
-    return site.active or site.total > 0 or site.unseen is not None
 
 
 def _join(masks: list[torch.Tensor]) -> torch.Tensor | None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from modelight import protocol
 from modelight.engine.batches import Batch
-from modelight.engine.errors import Cancelled, EngineError, ShouldStop, never_stop
+from modelight.engine.errors import Cancelled, EngineError, ShouldStop, is_out_of_memory, never_stop
 from modelight.engine.modules import explain
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import rng
@@ -25,7 +25,6 @@ from modelight.engine.observing.memory import Memory
 from modelight.engine.observing.norms import NormRecorder
 from modelight.engine.observing.outputs import fields
 from modelight.engine.observing.probes import Capture, Listeners, Probes
-from modelight.engine.shortage import is_shortage
 from modelight.protocol import GradMode
 
 _GRAD_MODES: dict[GradMode, Callable[[], AbstractContextManager[Any]]] = {
@@ -156,7 +155,7 @@ class Observer:
     def _failure(self, error: BaseException) -> EngineError:
         failed = self._probes.failed
         path = failed[1] if failed is not None else ""
-        if is_shortage(error):
+        if is_out_of_memory(error):
             return EngineError(f"Not enough memory{f' in {path}' if path else ''}: {error}", kind="memory", module=path)
         if isinstance(error, SystemExit):
             return EngineError(f"The model called sys.exit({error.code!r})", kind="run", module=path)

@@ -60,8 +60,8 @@ class Call(NamedTuple):
 
     function: str
     p: float
-    shape: tuple[int, ...]
-    """Of what a mask would lie over: the input; of attention, its weights."""
+    shape: tuple[int, ...] | None
+    """Of what a mask would lie over: the input; of attention, its weights. None for nested tensors, which have none."""
 
 
 Hear = Callable[[Call], None]
@@ -87,8 +87,10 @@ def _idle(signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     training = signature.training is None or bool(_argument(signature.training, args, kwargs))
     if not isinstance(p, (int, float)) or not 0 <= p <= 1 or (training and p > 0):
         return None
-    shape = _shape(signature, args, kwargs)
-    return None if shape is None else Call(signature.called, float(p), shape)
+    value = args[0] if args else kwargs.get("input", kwargs.get("query"))
+    if not isinstance(value, torch.Tensor):
+        return None
+    return Call(signature.called, float(p), _shape(signature, value, args, kwargs))
 
 
 def _argument(place: tuple[int, str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -96,9 +98,10 @@ def _argument(place: tuple[int, str, Any], args: tuple[Any, ...], kwargs: dict[s
     return args[index] if index < len(args) else kwargs.get(name, default)
 
 
-def _shape(signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...] | None:
-    value = args[0] if args else kwargs.get("input", kwargs.get("query"))
-    if not isinstance(value, torch.Tensor):
+def _shape(
+    signature: _Signature, value: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[int, ...] | None:
+    if value.is_nested:
         return None
     if signature.training is not None:
         return tuple(value.shape)
@@ -116,18 +119,25 @@ def inside(layer: torch.nn.Module, args: tuple[Any, ...], output: Any) -> list[C
     Between the layers of an LSTM, GRU or RNN one for each gap; on the weights of multi-head attention one.
     """
     p = getattr(layer, "dropout", None)
-    if not isinstance(p, float) or not 0 < p <= 1 or flag.read(layer):
+    if not isinstance(p, (int, float)) or not 0 < p <= 1 or flag.read(layer):
         return []
     name = type(layer).__name__
     if isinstance(layer, torch.nn.RNNBase):
         states = output[0].data if isinstance(output[0], PackedSequence) else output[0]
-        return [Call(name, p, tuple(states.shape))] * (layer.num_layers - 1)
-    if isinstance(layer, torch.nn.MultiheadAttention) and len(args) > 1:
-        query, key = args[0], args[1]
-        along = -2 if layer.batch_first or query.dim() == 2 else 0
-        batch = () if query.dim() == 2 else (query.shape[0 if layer.batch_first else 1],)
-        return [Call(name, p, (*batch, layer.num_heads, query.shape[along], key.shape[along]))]
+        return [Call(name, float(p), tuple(states.shape))] * (layer.num_layers - 1)
+    if isinstance(layer, torch.nn.MultiheadAttention):
+        return [Call(name, float(p), _weights(layer, args))]
     return []
+
+
+def _weights(layer: torch.nn.MultiheadAttention, args: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """The shape of the attention weights; None where it cannot be told: arguments given by name are not handed on."""
+    if len(args) < 2 or args[0].is_nested:
+        return None
+    query, key = args[0], args[1]
+    along = -2 if layer.batch_first or query.dim() == 2 else 0
+    batch = () if query.dim() == 2 else (query.shape[0 if layer.batch_first else 1],)
+    return (*batch, layer.num_heads, query.shape[along], key.shape[along])
 
 
 # ------------------------------------------------------------------------------------------------------- the modules

@@ -7,6 +7,7 @@ waits for the multiplication that applies it: that is the proof that it is a mas
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelight.engine.modules import flag
+from modelight.engine.modules import code, flag
 from modelight.engine.observing import arrays, origin, uniform
 from modelight.engine.observing.idle import Call, inside
-from modelight.engine.observing.uniform import PATIENCE
+from modelight.engine.observing.uniform import Draw, Even, Law, Two
 from modelight.protocol import Clause
 
 DROPOUTS = nn.modules.dropout._DropoutNd
@@ -36,7 +37,8 @@ class Drop:
     function: str
     call: int
     p: float | None
-    follows_flag: bool | None = None
+    follows: bool | None = None
+    """What the code and the moment of the call say of the flag; see :attr:`follows_flag`."""
     active: bool = True
     alpha: bool = False
     unit: str = "element"
@@ -50,6 +52,16 @@ class Drop:
     unseen: Clause | None = None
 
     @property
+    def follows_flag(self) -> bool | None:
+        """Whether the module's training flag decides; asked after the run, when every flag is what it was before.
+
+        A forward that switches itself to train, and back at its end, drops whatever mode the model is in.
+        """
+        if self.active and self.module is not None and flag.read(self.module) is False:
+            return False
+        return self.follows
+
+    @property
     def observed(self) -> float | None:
         """Dropped units / all units; None where the mask was not seen."""
         if not self.active:
@@ -60,29 +72,8 @@ class Drop:
 
 
 @dataclass
-class _Noise:
-    """Zeros and ones that have not met their input yet."""
-
-    drop: Drop | None
-    """None where that it is a mask will only be sure when it is applied."""
-    noise: torch.Tensor
-    dropped: torch.Tensor
-    found: origin.Origin
-    p: float | None
-    patience: int = PATIENCE
-
-    def go_on(self, func: Any, args: Sequence[Any], result: Any) -> None:
-        """One operator went by: perhaps it scaled the noise, cast it or turned it round."""
-        self.patience -= 1
-        same = uniform.goes_on(func, args, self.noise)
-        if same is not None:
-            self.noise, self.dropped = result, result == 0
-            self.p = self.p if same or self.p is None else 1.0 - self.p
-
-
-@dataclass
 class Applied:
-    """Noise that meets its input now."""
+    """Noise that meets its input now. ``dropped`` is shaped as the noise."""
 
     drop: Drop
     dropped: torch.Tensor
@@ -95,42 +86,47 @@ class MaskRecorder:
         self.drops: list[Drop] = []
         self._running = running
         self._owner = owner
-        self._waiting: list[_Noise] = []
-        self._uniform: list[uniform.Uniform] = []
+        self._waiting: list[Draw] = []
         self._calls: Counter[tuple[int, str | None, str]] = Counter()
 
     @property
     def is_waiting(self) -> bool:
         """Whether some noise was drawn that no multiplication has taken yet."""
-        return bool(self._waiting or self._uniform)
+        return bool(self._waiting)
 
     # --------------------------------------------------------------------------------------------------- what is drawn
 
     def drawn(self, noise: torch.Tensor, keep: float | None, operator: str) -> None:
         """A tensor of zeros and ones was drawn, ones with probability ``keep``."""
-        self._wait(noise, self._find(operator), keep)
-
-    def _wait(self, noise: torch.Tensor, found: origin.Origin, keep: float | None) -> None:
-        p = None if keep is None else 1.0 - keep
-        drop = self._new(found, p)
-        drop.unseen = Clause("noise-not-applied")
-        self._waiting.append(_Noise(drop, noise, noise == 0, found, p))
+        self._wait(noise, Two(0.0, 1.0, keep), self._find(operator), sure=True)
 
     def drew_uniform(self, noise: torch.Tensor, operator: str) -> None:
         """Values from 0 to 1 were drawn, which may become a mask."""
-        self._uniform.append(uniform.Uniform(self._find(operator), noise))
+        self._wait(noise, Even(0.0, 1.0), self._find(operator), sure=False)
 
     def whole(self, noise: torch.Tensor, operator: str) -> None:
         """A lone zero, which is what dropout multiplies with at p = 1 instead of drawing."""
         found = self._find(operator)
         if "dropout" in found.function.lower():
-            self._waiting.append(_Noise(self._new(found, 1.0), noise, noise == 0, found, 1.0))
+            self._wait(noise, Two(0.0, 1.0, 0.0), found, sure=True)
+
+    def _wait(self, noise: torch.Tensor, law: Law, found: origin.Origin, sure: bool) -> None:
+        for other in self._waiting:
+            other.forget(noise)
+        draw = Draw(found, self._not_applied(found, law) if sure else None)
+        draw.add(noise, law)
+        self._waiting.append(draw)
+
+    def _not_applied(self, found: origin.Origin, law: Law) -> Drop:
+        drop = self._new(found, _probability(law, False))
+        drop.unseen = Clause("noise-not-applied")
+        return drop
 
     def masked(self, kept: torch.Tensor, values: torch.Tensor, p: float, operator: str) -> None:
         """A fused dropout returned its mask, True where kept."""
         drop = self._new(self._find(operator), p)
-        self._describe(drop, values)
-        drop.dropped = ~kept.bool()
+        self._describe(drop, _values(values))
+        drop.dropped = ~_values(kept).bool()
 
     def hidden(self, operator: str, p: float | None, reason: Clause) -> None:
         """Something drops inside a fused kernel, where its mask is not seen."""
@@ -143,7 +139,7 @@ class MaskRecorder:
         owner = self._owner()
         p = found.p if found.p is not None or p is None else round(p, 12)
         drop = self._drop(owner, found.source, found.function, p)
-        drop.follows_flag = self._follows(found, owner)
+        drop.follows = self._follows(found, owner)
         return drop
 
     def _drop(self, module: nn.Module | None, source: str | None, function: str, p: float | None) -> Drop:
@@ -154,10 +150,10 @@ class MaskRecorder:
         return drop
 
     def _follows(self, found: origin.Origin, owner: nn.Module | None) -> bool | None:
-        if owner is not None and flag.read(owner) is False:
-            return False  # it drops, though the flag says eval
         if found.is_layer and self._running() is not owner:
             return False  # a layer that is not registered: train() and eval() never reach it
+        if owner is not None and code.overrides_flag(owner):
+            return False  # it asks for its flag, and a setting of its own decides
         return found.follows_flag
 
     # ------------------------------------------------------------------------------------------------ what it falls on
@@ -168,52 +164,88 @@ class MaskRecorder:
 
     def filling(self, values: Any, mask: Any) -> Applied | None:
         """Before ``values.masked_fill(mask, 0)``: there the ones are what is dropped."""
-        applied = self._applying(mask, values, turned=True)
-        if applied is not None:
-            applied.dropped = ~applied.dropped
-        return applied
+        return self._applying(mask, values, ones=True)
 
-    def _applying(self, mask: Any, values: Any, turned: bool = False) -> Applied | None:
-        if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+    def _applying(self, mask: Any, values: Any, *, ones: bool = False, overwritten: bool = False) -> Applied | None:
+        """``ones``: those of the mask drop; ``overwritten``: the values that were dropped are not at hand any more."""
+        if not isinstance(values, torch.Tensor) or not (values.is_floating_point() or values.is_complex()):
             return None
-        for waiting in self._waiting:
-            if uniform.is_same(mask, waiting.noise):
-                self._waiting.remove(waiting)
-                p = waiting.p if not turned or waiting.p is None else 1.0 - waiting.p
-                drop = waiting.drop or self._new(waiting.found, p)
-                self._describe(drop, values)
-                return Applied(drop, waiting.dropped)
+        draw = None if uniform.is_scale_of(values, mask) else self._mask_of(mask)
+        if draw is None or draw.law_of(values) is not None:
+            return None
+        self._waiting.remove(draw)
+        drop = self._sure(draw, _probability(draw.law_of(mask), ones))
+        self._describe(drop, values, overwritten)
+        drawn = uniform.once(mask)
+        return Applied(drop, drawn != 0 if ones else drawn == 0)
+
+    def _mask_of(self, value: Any) -> Draw | None:
+        """The draw that a tensor of zeros and something else was made of."""
+        for draw in self._waiting:
+            law = draw.law_of(value)
+            if isinstance(law, Two) and 0 in (law.off, law.on):
+                return draw
         return None
+
+    def _sure(self, draw: Draw, p: float | None) -> Drop:
+        drop: Drop | None = draw.drop
+        if drop is None:
+            return self._new(draw.found, p)
+        if p is None or drop.p is None or abs(p - drop.p) > 1e-9:
+            drop.p = None if p is None else round(p, 12)  # it was turned round, or pooled, on the way
+        return drop
 
     def applied(self, waiting: Applied, product: torch.Tensor) -> None:
         """After it: the mask counts if what it says was dropped is zero."""
-        holds = _holds(waiting.dropped, product)
-        drop = waiting.drop
-        drop.dropped = waiting.dropped if holds else None
+        drop, dropped = waiting.drop, waiting.dropped
+        if drop.input_shape is not None and drop.input_shape != product.shape:
+            self._spread(drop, product)
+        holds = _holds(dropped, product)
+        drop.dropped = dropped if holds else None
         drop.unseen = None if holds else Clause("mask-check-failed")
-        if holds and waiting.dropped.dim() == 0 and drop.input_shape is not None:
-            drop.dropped = waiting.dropped.expand(drop.input_shape)
+        if holds and dropped.dim() == 0 and drop.input_shape is not None:
+            drop.dropped = dropped.expand(drop.input_shape)
         if drop.dropped is not None and drop.input_shape is not None:
             drop.unit = unit_of(drop.function, drop.dropped.shape, drop.input_shape)
 
+    def _spread(self, drop: Drop, product: torch.Tensor) -> None:
+        """The values were repeated over the noise: each counts as often as it was multiplied."""
+        times = product.numel() // drop.inputs if drop.inputs else 1
+        drop.input_shape, drop.inputs = tuple(product.shape), product.numel()
+        drop.already_zero = None if drop.already_zero is None else drop.already_zero * times
+
     def follow(self, func: Any, args: Sequence[Any], result: Any) -> None:
         """One operator went by while something was waiting."""
-        for waiting in self._waiting:
-            waiting.go_on(func, args, result)
-        for draw in self._uniform:
-            keep = draw.goes_on(func, args, result)
-            if keep is not None and result.dtype is torch.bool:
-                # A comparison may be anything: it is a mask if something is multiplied by it.
-                self._waiting.append(_Noise(None, result, result == 0, draw.found, 1.0 - keep))
-            elif keep is not None:
-                self._wait(result, draw.found, keep)
-        self._waiting = [waiting for waiting in self._waiting if waiting.patience > 0]
-        self._uniform = [draw for draw in self._uniform if draw.patience > 0]
+        by = uniform.known(func)
+        if by is not None and by.fills:
+            self._fill(by, args, result)
+        expired = False
+        for draw in self._waiting:
+            draw.patience -= 1
+            expired |= draw.patience <= 0
+            law = None if by is None else draw.follow(by, args, result)
+            if law is not None and draw.drop is None and draw.rounded:
+                draw.drop = self._not_applied(draw.found, law)
+        if expired:
+            self._waiting = [draw for draw in self._waiting if draw.patience > 0]
 
-    def _describe(self, drop: Drop, values: torch.Tensor) -> None:
+    def _fill(self, by: uniform.Operator, args: Sequence[Any], result: Any) -> None:
+        """Values were filled with zero by another operator than a multiplication."""
+        for filling in uniform.fillings(by, args):
+            if self._mask_of(filling.mask) is None or not uniform.is_zero(filling.filler):
+                continue
+            met = self._applying(filling.mask, filling.values, ones=filling.ones, overwritten=by.writes)
+            if met is not None:
+                if filling.leading:
+                    over = filling.values.dim() - met.dropped.dim()
+                    met.dropped = met.dropped.reshape(*met.dropped.shape, *[1] * over)
+                self.applied(met, filling.values if by.writes else result)
+                return
+
+    def _describe(self, drop: Drop, values: torch.Tensor, overwritten: bool = False) -> None:
         drop.input_shape = tuple(values.shape)
         drop.inputs = values.numel()
-        drop.already_zero = drop.inputs - count_nonzero(values)
+        drop.already_zero = None if overwritten else drop.inputs - count_nonzero(values)
 
     # ------------------------------------------------------------------------------ layers and calls that draw nothing
 
@@ -222,15 +254,18 @@ class MaskRecorder:
 
         One that is not ``registered`` is listed under the module that called it, by its line.
         """
+        known = all(isinstance(size, int) for size in shape)  # a nested tensor has one without a number
         if len(self.drops) > seen:
             for drop in self.drops[seen:]:
-                drop.layer_shape = shape
+                # Within vmap the layer is given one sample, and the operators all of them.
+                if known and drop.input_shape is not None and math.prod(drop.input_shape) == math.prod(shape):
+                    drop.layer_shape = shape
             return
         p = float(getattr(module, "p", 0.0))
         drop = self._drop(module if registered else self._owner(), origin.source(), type(module).__name__, p)
-        drop.follows_flag = registered
+        drop.follows = registered
         drop.active = bool(flag.read(module)) and p > 0
-        drop.input_shape = shape
+        drop.input_shape = shape if known else None
         drop.unit = unit_of(drop.function, shape, shape)
         drop.unseen = Clause("dropout-not-dispatched") if drop.active else None
 
@@ -246,10 +281,22 @@ class MaskRecorder:
 
     def _idle(self, module: nn.Module | None, call: Call, source: str | None, follows: bool | None) -> None:
         drop = self._drop(module, source, call.function, call.p)
-        drop.follows_flag = follows
+        drop.follows = follows
         drop.active = False
         drop.input_shape = call.shape
-        drop.unit = unit_of(call.function, call.shape, call.shape)
+        drop.unit = unit_of(call.function, call.shape or (), call.shape or ())
+
+
+def _values(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself; of a nested one all its values after one another."""
+    return tensor.values() if tensor.is_nested else tensor
+
+
+def _probability(law: Law | None, ones: bool) -> float | None:
+    """With which zeros (or ones, whatever is not zero) come out of two values."""
+    if not isinstance(law, Two) or law.p is None:
+        return None
+    return law.p if (law.on == 0) != ones else 1.0 - law.p
 
 
 def count_nonzero(values: torch.Tensor) -> int:

@@ -7,7 +7,7 @@ computed from the layer's whole input, never from a sample: 16 k flat samples le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from modelight.engine.modules import policy
+from modelight.engine.modules import flag, policy
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing.arrays import doubles
 from modelight.engine.observing.probes import Capture
@@ -47,6 +47,7 @@ class _Before:
     variance: Floats | None
     tracked: int | None
     rule: policy.Policy
+    training: bool | None
 
 
 class NormRecorder:
@@ -89,20 +90,45 @@ class NormRecorder:
         if values is None or not is_readable(values) or not values.is_floating_point() or values.numel() == 0:
             batches.unseen = Clause("norm-input-unreadable")
             return
+        module = self._rows.modules[row]
+        self._follow_mode(row, module)
         batches.pending = values, len(batches.means)
+        early = self._exact and self._writes_over(module) and not _may_be_given_another(module)
+        if early and self._before[row].rule.uses != "batch":
+            self._compute(module, batches)
+
+    def _follow_mode(self, row: int, module: nn.Module) -> None:
+        """A forward may bring its norms to another mode: what is told is what the layer then did."""
+        training = flag.read(module)
+        if training != self._before[row].training:
+            rule = policy.policy(module) or self._before[row].rule
+            self._before[row] = replace(self._before[row], rule=rule, training=training)
+
+    @staticmethod
+    def _writes_over(module: nn.Module) -> bool:
+        """Whether it is others' code, which may work in place: its input has to be read before it runs."""
+        return not getattr(type(module).forward, "__module__", "").startswith("torch.nn.")
 
     def handed_out(self, module: nn.Module | None, mean: torch.Tensor, inverse: torch.Tensor) -> None:
-        """``native_batch_norm`` returned the batch's mean and 1 / sqrt(variance + eps)."""
+        """``native_batch_norm`` returned the batch's mean and 1 / sqrt(variance + eps).
+
+        In half precision they are rounded: where exact ones are asked for they are computed instead.
+        """
         batches = self._batches.get(self._rows.index_of(module)) if module is not None else None
         if batches is None or batches.pending is None or isinstance(module, _InstanceNorm):
             return
-        values, _ = batches.pending
+        values, before = batches.pending
         channels = mean.numel()
-        if channels == 0 or values.numel() % channels:
+        if channels == 0 or values.numel() % channels or (self._exact and mean.element_size() < 4):
             return
         eps = float(getattr(module, "eps", 0.0))
         variance = np.maximum(doubles(inverse) ** -2.0 - eps, 0.0)
         self._add(batches, doubles(mean), variance, values.numel() // channels)
+        parts = len(batches.means) - before
+        if parts > 1:
+            # One call that normalises its batch in parts, as ghost batch norm does: equal ones, or of unknown size.
+            each, rest = divmod(values.numel() // channels, parts)
+            batches.counts[before:] = [0 if rest else each] * parts
 
     def left(self, row: int) -> None:
         """The module of a row has run."""
@@ -110,13 +136,20 @@ class NormRecorder:
         if batches is None or batches.pending is None:
             return
         module = self._rows.modules[row]
-        values, before = batches.pending
+        _, before = batches.pending
+        if len(batches.means) == before:
+            if _may_be_given_another(module):
+                batches.unseen = Clause("norm-input-unreadable")
+            elif self._exact:
+                self._compute(module, batches)
+            else:
+                batches.unseen = Clause("norm-not-asked")
         batches.pending = None
-        if len(batches.means) > before:
+
+    def _compute(self, module: nn.Module, batches: _Batches) -> None:
+        if batches.pending is None:
             return
-        if not self._exact:
-            batches.unseen = Clause("norm-not-asked")
-            return
+        values, _ = batches.pending
         with torch._C._DisableTorchDispatch(), torch.no_grad():
             mean, variance, count = batch_statistics(values.detach(), _has_batch(module, values), _is_instance(module))
         self._add(batches, mean, variance, count)
@@ -188,6 +221,7 @@ def _remember(module: nn.Module, rule: policy.Policy) -> _Before:
         doubles(variance) if known and variance is not None else None,
         _count(buffers.get("num_batches_tracked")),
         rule,
+        flag.read(module),
     )
 
 
@@ -254,6 +288,11 @@ def _after(start: Floats, batches: Floats, momentum: float | None, tracked: int)
     kept = (1 - momentum) ** forwards
     repeated = passes if kept == 1 else (1 - kept**passes) / (1 - kept)
     return np.asarray(kept**passes * start + repeated * once)
+
+
+def _may_be_given_another(module: nn.Module) -> bool:
+    """Whether hooks of its own stand between the input that is seen and the one that the layer normalises."""
+    return any(not type(hook).__module__.startswith("torch.") for hook in module._forward_pre_hooks.values())
 
 
 def _is_instance(module: nn.Module) -> bool:

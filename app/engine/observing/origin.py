@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -71,7 +72,7 @@ def find(module: nn.Module | None, operator: str) -> Origin:
         module: the innermost running module.
         operator: what to call it where no better name is found.
     """
-    layer: str | None = None
+    layer: nn.Module | None = None
     called: FrameType | None = None
     for frame in _frames():
         filename = frame.f_code.co_filename
@@ -82,8 +83,10 @@ def find(module: nn.Module | None, operator: str) -> Origin:
         if layer is None and called is None and filename == _FUNCTIONAL and frame.f_code.co_name in FUNCTIONS:
             called = frame
         if layer is None and filename.startswith(_MODULES) and isinstance(frame.f_locals.get("self"), nn.Module):
-            layer = type(frame.f_locals["self"]).__name__
-    return _make(None, layer or operator, called, True if layer else None, layer is not None)
+            layer = frame.f_locals["self"]
+    if layer is not None:
+        return _of_layer(None, layer, called)
+    return _make(None, operator, called, None)
 
 
 def _frames() -> Iterator[FrameType]:
@@ -100,12 +103,28 @@ def _make(
     return Origin(source, name, values.get("p"), values.get("training"), follows, is_layer)
 
 
+def _of_layer(source: str | None, layer: nn.Module, called: FrameType | None) -> Origin:
+    return _make(source, type(layer).__name__, called, _reads_flag(layer), is_layer=True)
+
+
+_scripts: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+def _reads_flag(layer: nn.Module) -> bool:
+    """Layers of torch do; of a script its graph says. One that was traced keeps the mode that it was traced in."""
+    if not isinstance(layer, torch.jit.ScriptModule):
+        return True
+    if layer not in _scripts:
+        _scripts[layer] = '"training"' in str(layer.inlined_graph)
+    return _scripts[layer]
+
+
 def _outside(
-    frame: FrameType, module: nn.Module | None, layer: str | None, called: FrameType | None, operator: str
+    frame: FrameType, module: nn.Module | None, layer: nn.Module | None, called: FrameType | None, operator: str
 ) -> Origin:
     source = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     if layer is not None:
-        return _make(source, layer, called, True, True)
+        return _of_layer(source, layer, called)
     call = _call_at(frame.f_code, frame.f_lasti)
     name = f"F.{called.f_code.co_name}" if called is not None else call.name or operator
     return _make(source, name, called, _follows(frame, module, call))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +22,9 @@ from modelight.engine.loading import checkpoint, inputs, opening
 from modelight.engine.modules import as_python, heard, modes
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import runner
+from modelight.engine.process import importing
 from modelight.engine.process.failures import failure
+from modelight.engine.process.files import files
 from modelight.engine.process.inbox import Inbox
 
 Send = Callable[[p.Event], None]
@@ -38,17 +38,6 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
-
-
-def _files(model: opening.OpenModel) -> list[str]:
-    """What the model was made from, and what the user's own folder adds to it."""
-    files = [] if model.report is None else [model.report.path]
-    source = getattr(model.source, "__file__", None)
-    if source:
-        folder = Path(source).resolve().parent
-        loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        files += sorted({file for file in loaded if file and Path(file).resolve().parent == folder})
-    return files
 
 
 class Server:
@@ -140,10 +129,8 @@ class Server:
         return p.Done(id=command.id)
 
     def _open(self, command: p.Open) -> p.Event:
-        model = opening.open_model(
-            command,
-            **self._watched(command),
-        )
+        with importing.told(self._progress(command)) as progress:
+            model = opening.open_model(command, progress=progress, should_stop=self._should_stop(command))
         self._model, self._rows, self._directory = model, Rows(model.module), command.directory
         self._inputs, self._info = model.example if model.example is not None else (None, None)
         self._baseline = self._estimate = None
@@ -164,7 +151,7 @@ class Server:
             device=str(model.device),
             classes=list(model.classes),
             parameters={name: value.requires_grad for name, value in model.module.named_parameters()},
-            files=_files(model),
+            files=files(model, self._directory),
         )
 
     def _load_checkpoint(self, command: p.LoadCheckpoint) -> p.Event:
@@ -366,22 +353,13 @@ class Server:
         return repaired.export(model.module, rows, self._estimate, command, original)
 
     def _inspect(self, command: p.Inspect) -> p.Event:
-        return handlers.handle(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle(command, **self._watched(command))
 
     def _inspect_tensor(self, command: p.InspectTensor) -> p.Event:
-        return handlers.handle_tensor(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle_tensor(command, **self._watched(command))
 
     def _compare_checkpoints(self, command: p.CompareCheckpoints) -> p.Event:
-        return handlers.handle_pair(
-            command,
-            **self._watched(command),
-        )
+        return handlers.handle_pair(command, **self._watched(command))
 
     def _restore(self, command: p.RestoreCheckpoint) -> p.Event:
         _, rows = self._opened()

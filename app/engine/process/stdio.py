@@ -1,8 +1,7 @@
 """The engine's ends of the pipe: who may read and write what.
 
 The real stdin and stdout belong to the protocol alone. Everything else in this process, be it ``print``, a C library
-or a
-subprocess, finds the null device where stdin was and stderr where stdout was, so that it can neither swallow a
+or a subprocess, finds the null device where stdin was and stderr where stdout was, so that it can neither swallow a
 command nor write into the stream of messages.
 """
 
@@ -26,6 +25,8 @@ from modelight.protocol import (
 )
 
 PR_SET_PDEATHSIG = 1
+CLOSED = 5
+"""Exit status of a process whose pipe the person's code has closed."""
 
 
 class _NoKeyboard(io.TextIOBase):
@@ -50,6 +51,8 @@ class Pipe:
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._lock = threading.Lock()
+        self._identity = _identity(write_fd)
+        self._in_child = False
         if hasattr(os, "register_at_fork"):
             # A forked worker of the user's code must not hold the window's pipe open, or speak into it.
             os.register_at_fork(after_in_child=self._close)
@@ -59,7 +62,17 @@ class Pipe:
         return os.read(self._read_fd, 1 << 16)
 
     def send(self, event: Event) -> None:
-        """Write one event; one that cannot be encoded becomes a :class:`Failure` that can."""
+        """Write one event; one that cannot be encoded becomes a :class:`Failure` that can.
+
+        Where the person's code has closed the pipe, nothing more can be said to the window, and the process ends: its
+        number may belong to a file of that code by now.
+        """
+        if self._in_child:
+            os._exit(0)  # a fork of the person's code that came back into the engine: its parent goes on
+        if _identity(self._write_fd) != self._identity:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                print("The code of the model closed the pipe to the window.", file=sys.stderr)  # noqa: T201
+            os._exit(CLOSED)
         try:
             data = encode(event)
         except ProtocolError as error:
@@ -72,9 +85,20 @@ class Pipe:
                 view = view[os.write(self._write_fd, view) :]
 
     def _close(self) -> None:
+        self._in_child = True
+        self._lock = threading.Lock()  # which another thread may have held as it forked
         for fd in (self._read_fd, self._write_fd):
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    """Which file a descriptor stands for; None if none."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def take_over() -> Pipe:

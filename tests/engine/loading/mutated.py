@@ -45,6 +45,8 @@ def originals(folder: Path, trace: Path) -> dict[str, Path]:
     _tar(made["tar"], trace)
     made["sharded"] = _sharded(folder / "sharded", state)
     made["distributed"] = _distributed(folder / "dcp", state)
+    made["export"] = folder / "net.pt2"
+    torch.export.save(torch.export.export(net().eval(), (torch.rand(1, 1, 4, 4),)), made["export"])
     return made
 
 
@@ -87,7 +89,7 @@ class Mutator:
         kinds = list(self._made)
         kind = kinds[number % len(kinds)]
         parts = dict(self._entries[kind])
-        if kind in ("zip", "trapped") and self._random.random() < 0.5:
+        if kind in ("zip", "trapped", "export") and self._random.random() < 0.5:
             return kind, self._repacked(parts)
         name = self._random.choice([name for name, data in parts.items() if data])
         parts[name] = self._mutated(parts[name])
@@ -102,13 +104,14 @@ class Mutator:
         return {file.name: file.read_bytes() for file in files}
 
     def _repacked(self, parts: dict[str, bytes]) -> Path:
-        """The zip stays sound, checksums and all, so that its pickle is what is read."""
+        """The zip stays sound, checksums and all, so that its pickle, or a program's JSON, is what is read."""
         path = self._folder / "repacked.pt"
         (data,) = parts.values()
         with zipfile.ZipFile(BytesIO(data)) as whole, zipfile.ZipFile(path, "w") as archive:
             for entry in whole.infolist():
                 content = whole.read(entry)
-                archive.writestr(entry.filename, self._mutated(content) if "data.pkl" in entry.filename else content)
+                read = entry.filename.endswith(("data.pkl", ".json"))
+                archive.writestr(entry.filename, self._mutated(content) if read else content)
         return path
 
     def _mutated(self, data: bytes) -> bytes:

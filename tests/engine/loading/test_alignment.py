@@ -255,3 +255,25 @@ def test_objects_in_the_arguments_are_neither_run_nor_taken(tmp_path: Path) -> N
     with pytest.raises(EngineError, match="missing 2 required") as caught:
         opened(tmp_path, "Sized", content)
     assert caught.value.clause is None
+
+
+def test_a_number_that_happens_to_be_equal_decides_nothing() -> None:
+    """Of three batch norms alike, “m1” is the first in order, not the one whose path holds a 1."""
+    ours = {
+        f"{path}.{name}": torch.rand(4) for path in ("bn", "blocks.0.1", "blocks.1.1") for name in ("weight", "bias")
+    }
+    names = {"bn": "m1", "blocks.0.1": "m3", "blocks.1.1": "m5"}
+    theirs = {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in ours.items()}
+    pairs = alignment.propose(theirs, ours, {})
+    assert {pair.theirs.partition(".")[0]: pair.ours.rpartition(".")[0] for pair in pairs} == {
+        other: path for path, other in names.items()
+    }
+    assert {pair.why for pair in pairs} == {"order"}
+
+
+def test_numbers_decide_where_they_count_the_same_things() -> None:
+    """As files of safetensors list them, 10 before 2."""
+    ours = {f"blocks.{number}.fc.weight": torch.rand(4, 4) for number in range(12)}
+    theirs = dict(sorted((f"stage.{number}.dense.weight", torch.rand(4, 4)) for number in range(12)))
+    pairs = alignment.propose(theirs, ours, {})
+    assert [pair.theirs.split(".")[1] for pair in pairs] == [pair.ours.split(".")[1] for pair in pairs]

@@ -327,12 +327,6 @@ def test_weights_beside_a_configuration_are_found(tmp_path: Path) -> None:
     assert (report.loaded, report.unexpected) == (9, [])
 
 
-def test_an_exported_program_is_told(tmp_path: Path) -> None:
-    torch.export.save(torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "net.pt2")
-    with pytest.raises(EngineError, match="its mode was baked in"):
-        checkpoint.read(tmp_path / "net.pt2")
-
-
 @pytest.mark.parametrize("zipped", [True, False])
 def test_tensors_saved_on_a_gpu_are_read_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool

@@ -281,6 +281,19 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_told(tmp_path: Path) -
     assert refusal(tmp_path / "a.safetensors").kind == "checkpoint"
 
 
+def test_a_file_that_needs_more_memory_than_there_is_is_not_called_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved({"w": torch.ones(1)}, tmp_path / "a.pt")
+
+    def too_large(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory: …")
+
+    monkeypatch.setattr(torch, "load", too_large)
+    error = refusal(path)
+    assert error.kind == "memory" and "asks for more memory than there is" in str(error)
+
+
 def test_a_tar_from_before_torch_0_4_asks_for_consent(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "old.pt", "w", format=tarfile.USTAR_FORMAT) as archive:
         for name in ("storages", "tensors", "pickle"):

@@ -1,0 +1,62 @@
+"""Whether a piece of code may move running statistics, or use the batch's instead, as far as its text says."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+_NAMES = ("running_mean", "running_var")
+_PLACE = 5
+"""Of the mode among the arguments of ``batch_norm`` and ``instance_norm``, those of ``torch`` and of its functional."""
+_FUNCTIONS = {"batch_norm": ("training", False), "instance_norm": ("use_input_stats", True)}
+"""Of each function that normalises, the argument that says so, and its default."""
+
+_ARITHMETIC = ("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "type_as", "to", "addcmul")
+"""Methods of other tensors that only read their arguments, also where they work in place."""
+
+
+def may_move(tree: ast.AST) -> bool:
+    """Whether the code may write to the running statistics of ``self``, or normalise with the batch's own."""
+    return any(_stores(node) or (isinstance(node, ast.Call) and _calls(node)) for node in ast.walk(tree))
+
+
+def _stores(node: ast.AST) -> bool:
+    targets = isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store)
+    return targets and any(_is_statistic(part) for part in _chain(node))
+
+
+def _calls(call: ast.Call) -> bool:
+    """A method that works in place, a norm that does not surely use the running statistics, or a stranger."""
+    function = call.func
+    if isinstance(function, ast.Attribute) and any(_is_statistic(part) for part in _chain(function.value)):
+        return function.attr.endswith("_")
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if not any(_is_statistic(value) for value in given):
+        return False
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name in _FUNCTIONS:
+        return _uses_batch(call, *_FUNCTIONS[name])
+    if isinstance(function, ast.Attribute) and name.removesuffix("_") in _ARITHMETIC:
+        return False
+    return not (isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "torch")
+
+
+def _uses_batch(call: ast.Call, keyword: str, default: bool) -> bool:
+    given = next((word.value for word in call.keywords if word.arg == keyword), None)
+    if given is None and len(call.args) > _PLACE:
+        given = call.args[_PLACE]
+    if given is None:
+        return default
+    return not (isinstance(given, ast.Constant) and not given.value)
+
+
+def _chain(node: ast.AST) -> Iterator[ast.AST]:
+    """``self.running_mean.data[0]``, from the outside in."""
+    yield node
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+        yield node
+
+
+def _is_statistic(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in _NAMES
