@@ -216,7 +216,7 @@ class _Form(NamedTuple):
     law: Law
 
 
-@dataclass
+@dataclass(eq=False)
 class Draw:
     """One draw and what was made of it so far."""
 
@@ -225,6 +225,8 @@ class Draw:
     """What is known of it as a dropout; None where that it is a mask will only be sure when it is applied."""
     rounded: bool = False
     """Whether it was brought to two whole numbers, which is done for a mask alone. A comparison may be anything."""
+    own: tuple[torch.Tensor, float | None] | None = None
+    """What it drops, and with which probability, where its mask was then multiplied by another."""
     patience: int = BRIEFLY
     forms: list[_Form] = field(default_factory=list)
 
