@@ -235,7 +235,10 @@ class MaskRecorder:
         by = uniform.known(func)
         if by is not None and by.fills:
             self._fill(by, args, result)
+        if by is not None and by.name in uniform.AND and not by.writes:
+            self._join(*args[:2])
         joining, self._joining = self._joining, []
+        taken = False
         expired = False
         for draw in self._waiting:
             draw.patience -= 1
@@ -243,6 +246,10 @@ class MaskRecorder:
             law = None if by is None else draw.follow(by, args, result)
             if law is not None and draw.drop is None and draw.rounded:
                 draw.drop = self._not_applied(draw.found, law)
+            if law is not None and by is not None and by.name in uniform.LOGIC:
+                if taken and draw.own is None:
+                    draw.forms.pop()  # what was made of two draws, and is neither's own, is told once
+                taken = True
         for draw in joining:
             draw.add(result, Two(0.0, math.nan, None))
         if expired:
