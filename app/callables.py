@@ -6,10 +6,13 @@ import ast
 from pathlib import Path
 
 MAX_BYTES = 4_000_000
+MODELS = {"model", "net", "network"}
+"""What people call a model that stands ready at the top level of a file."""
 
 
 def callables(path: Path) -> list[str]:
-    """Names of the classes and functions at the file's top level that can be called without arguments.
+    """Names of the classes and functions at the file's top level that can be called without arguments, and of models
+    that stand there ready.
 
     ``build`` first, then what looks like a module class, then the rest. A file that cannot be read offers nothing.
     """
@@ -20,7 +23,19 @@ def callables(path: Path) -> list[str]:
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     definitions = [node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
-    return [node.name for node in sorted(definitions, key=_rank) if _is_open_to_all(node)]
+    named = [node.name for node in sorted(definitions, key=_rank) if _is_open_to_all(node)]
+    return list(dict.fromkeys([*named, *_ready(tree)]))
+
+
+def _ready(tree: ast.Module) -> list[str]:
+    """Names such as ``model`` that the file gives to the result of a call: what that is, its syntax does not tell."""
+    return [
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id.lower() in MODELS
+    ]
 
 
 def _is_open_to_all(node: ast.ClassDef | ast.FunctionDef) -> bool:

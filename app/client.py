@@ -36,9 +36,15 @@ def engine_command(python: str = "", host: str = "", ssh: str = "ssh") -> list[s
     and pillow; it needs no Qt.
     """
     if not host:
-        return [python or sys.executable, *ENGINE]
+        # A shell leaves the ~ of --python=~/env/bin/python as it is.
+        return [str(Path(python).expanduser()) if python.startswith("~") else python or sys.executable, *ENGINE]
     # No terminal: the pipe must carry bytes as they are. The host's own shell finds the interpreter.
-    return [*shlex.split(ssh), "-T", host, shlex.join([python or "python3", *ENGINE])]
+    return [*shlex.split(ssh), "-T", host, f"{_quoted(python or 'python3')} {shlex.join(ENGINE)}"]
+
+
+def _quoted(path: str) -> str:
+    """For the host's shell, which puts its home in the place of a ~ that is not quoted."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
 def _interpreter(command: Sequence[str]) -> str:

@@ -33,7 +33,9 @@ PHRASES: dict[str, str] = {
     "kind-convolution-transposed": QT_TRANSLATE_NOOP(
         "phrases", "ConvTranspose{dimensions}d, {filters:count} times {size}"
     ),
-    "kind-norm": QT_TRANSLATE_NOOP("phrases", "LayerNorm or GroupNorm of {width:count}"),
+    "kind-norm": QT_TRANSLATE_NOOP(
+        "phrases", "LayerNorm, GroupNorm or another norm without statistics, of {width:count}"
+    ),
     "kind-layer-norm": QT_TRANSLATE_NOOP("phrases", "LayerNorm"),
     "kind-norm-or-prelu": QT_TRANSLATE_NOOP("phrases", "RMSNorm or PReLU of {width:count}, or a norm without bias"),
     "kind-prelu": QT_TRANSLATE_NOOP("phrases", "PReLU, or a scale"),

@@ -244,3 +244,18 @@ def test_what_lies_beside_the_tensors_of_the_file_itself_is_shown(tmp_path: Path
     facts = inspect(tmp_path / "a.pt")
 
     assert (facts.key, facts.wrapping) == ("", [("config.width", "2")])
+
+
+def test_a_learned_scale_is_a_parameter_and_a_codebook_that_is_averaged_is_none(tmp_path: Path) -> None:
+    state = {
+        "layer_scale.scale": torch.ones(8),
+        "quantized.scale": torch.tensor(0.5),
+        "quantized.zero_point": torch.tensor(3.0),
+        "codebook.embed": torch.ones(4, 8),
+        "codebook.embed_avg": torch.ones(4, 8),
+        "codebook.cluster_size": torch.ones(4),
+        "plain.embed": torch.ones(4, 8),
+    }
+    torch.save(state, tmp_path / "a.pt")
+    roles = {one.name: one.role for one in inspect(tmp_path / "a.pt").tensors}
+    assert {name for name, role in roles.items() if role == "parameter"} == {"layer_scale.scale", "plain.embed"}

@@ -146,6 +146,38 @@ def test_zeros_and_ones_that_multiply_nothing_are_unseen_with_the_reason() -> No
     assert drop.unseen is not None and drop.unseen.id == "noise-not-applied"
 
 
+@pytest.mark.parametrize("mode", GRAD_MODES)
+def test_two_masks_that_are_multiplied_first_are_told_apart(mode: GradMode) -> None:
+    masks: list[torch.Tensor] = []
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        values, rows = torch.empty_like(x).bernoulli_(0.8), (torch.rand(x.shape[0], 1) < 0.9).float()
+        masks[:] = values.clone(), rows.clone()
+        return x * values.mul_(rows).div(0.72)
+
+    seen = modelight.observe(Calls(forward), torch.randn(200, 6) + 9, seed=2, grad_mode=mode)
+    values, rows = seen.dropouts
+    assert values.dropped is not None and torch.equal(values.dropped, masks[0] == 0)
+    assert rows.dropped is not None and torch.equal(rows.dropped, (masks[1] == 0).expand(200, 6))
+    assert (values.p, values.unit, rows.p, rows.unit) == (0.2, "element", 0.1, "sample")
+
+
+def test_two_comparisons_are_told_apart_where_both_have_to_hold_and_once_where_one_has_to() -> None:
+    noise: list[torch.Tensor] = []
+
+    def forward(m: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        noise[:] = torch.rand_like(x), torch.rand_like(x), torch.rand_like(x), torch.rand_like(x)
+        a, b, c, d = noise
+        return x * ((a > 0.3) & (b > 0.1)), x * ((c > 0.3) | (d > 0.1)).float()
+
+    seen = modelight.observe(Calls(forward), torch.randn(200, 6) + 9, seed=2)
+    first, second, either = seen.dropouts
+    expected = (noise[0] <= 0.3, noise[1] <= 0.1, (noise[2] <= 0.3) & (noise[3] <= 0.1))
+    for drop, zeros in zip((first, second, either), expected, strict=True):
+        assert drop.dropped is not None and torch.equal(drop.dropped, zeros)
+    assert (first.p, second.p, either.p) == (0.3, 0.1, None)
+
+
 def test_noise_that_goes_through_the_whole_model_keeps_nothing_of_it_alive() -> None:
     kept: list[weakref.ref[torch.Tensor]] = []
 

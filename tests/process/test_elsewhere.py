@@ -43,6 +43,13 @@ def test_the_command_for_a_host_is_one_quoted_line() -> None:
     assert quoted == ["ssh", "-p", "2222", "-T", "me@gpu", "'/opt/my env/python' -P -m modelight.engine"]
 
 
+def test_a_tilde_is_the_home_of_whoever_runs_the_interpreter() -> None:
+    assert engine_command("~/env/bin/python")[0] == str(Path.home() / "env/bin/python")
+    assert engine_command("env/bin/python")[0] == "env/bin/python"
+    assert engine_command("~/env/bin/python", "me@gpu")[-1].startswith("~/env/bin/python -P ")
+    assert engine_command("~/my env/bin/python", "me@gpu")[-1].startswith("~/'my env/bin/python' -P ")
+
+
 def problem_with(qtbot: QtBot, command: list[str]) -> Problem:
     """What a person reads where this command is to start the model process."""
     session = Session(Client(command=command))

@@ -28,10 +28,13 @@ from modelight.protocol import (
 
 _BUFFERS = frozenset(
     {*marks.STATISTICS, "inv_freq", "position_ids", "token_type_ids", "relative_position_index", "masked_bias"}
-    | {"attn_mask", "causal_mask", "weight_u", "_u", "_v", "scale", "zero_point", "min_val", "max_val"}
+    | {"attn_mask", "causal_mask", "weight_u", "_u", "_v", "min_val", "max_val"}
     | {"fake_quant_enabled", "observer_enabled"}
 )
 """Last names that layers of torch and of common libraries give to buffers."""
+_QUANTIZED = frozenset({"scale", "zero_point"})
+_AVERAGED = frozenset({"cluster_size", "embed_avg"})
+"""In a codebook that is a moving average, as vector-quantizing models keep it."""
 
 
 def inspect(
@@ -211,8 +214,11 @@ class _Listing:
             return "parameter", False
         old_spectral = name == "weight_v" and "weight_orig" in node.tensors
         observer = {"min_val", "max_val"} <= node.tensors.keys()
+        # A quantized layer has both, as numbers; a scale alone is learned.
+        quantized = name in _QUANTIZED and node.tensors.keys() >= _QUANTIZED
+        codebook = node.tensors.keys() >= _AVERAGED
         whole_numbers = not (tensor.dtype.is_floating_point or tensor.dtype.is_complex)
-        is_buffer = name in _BUFFERS or old_spectral or observer or whole_numbers
+        is_buffer = name in _BUFFERS or old_spectral or observer or quantized or codebook or whole_numbers
         return ("buffer" if is_buffer else "parameter"), True
 
     def _owner(self, key: str, tensor: torch.Tensor) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from modelight.engine.loading import standins
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "ema", "model_ema")
 """Names under which training scripts keep the model, most telling first: decides where several are found."""
 _NEVER = ("optimizer", "optim", "scheduler", "scaler", "sched")
+_AVERAGES = {"ema", "swa", "shadow", "averaged"}
+"""Words in the place of a copy that is an average: the model itself is likelier."""
 _DEPTH = 10
 _MAX_NODES = 10_000
 _MAX_ITEMS = 64
@@ -42,32 +45,38 @@ def candidates(content: Any) -> list[Candidate]:
     left out.
     """
     found: list[Candidate] = []
-    budget = [_MAX_NODES]
-    _search(content, "", _DEPTH, found, budget)
+    _search(content, "", _DEPTH, found, [_MAX_NODES], _NEVER)
+    if not found:  # an “optimized_model”, say, is no optimizer
+        _search(content, "", _DEPTH, found, [_MAX_NODES], ())
     return sorted(found, key=_rank)
 
 
-def _rank(candidate: Candidate) -> tuple[int, int]:
+def _rank(candidate: Candidate) -> tuple[bool, int, int]:
     last = candidate.key.rpartition(".")[2]
-    return (USUAL.index(last) if last in USUAL else len(USUAL), candidate.key.count("."))
+    is_copy = last not in USUAL[-2:] and not _AVERAGES.isdisjoint(re.split(r"[._]", candidate.key.lower()))
+    return is_copy, USUAL.index(last) if last in USUAL else len(USUAL), candidate.key.count(".")
 
 
-def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: list[int]) -> None:
+def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: list[int], never: Sequence[str]) -> None:
     budget[0] -= 1
-    if depth == 0 or budget[0] < 0 or any(word in key.lower() for word in _NEVER):
+    if depth == 0 or budget[0] < 0 or any(word in key.lower() for word in never):
         return
     if isinstance(value, nn.Module):
         flags = {path: module.training for path, module in value.named_modules() if hasattr(module, "training")}
         state = value.state_dict()
         found.append(Candidate(key, dict(state), flags, getattr(state, "_metadata", None)))
     elif isinstance(value, Mapping):
-        _search_mapping(value, key, depth, found, budget)
+        _search_mapping(value, key, depth, found, budget, never)
     elif isinstance(value, list | tuple) and len(value) <= _MAX_ITEMS:  # torch.save((weights, settings), …)
         for index, inner in enumerate(value):
-            _search(inner, f"{key}.{index}" if key else str(index), depth - 1, found, budget)
+            _search(inner, f"{key}.{index}" if key else str(index), depth - 1, found, budget, never)
 
 
-def _search_mapping(value: Mapping[Any, Any], key: str, depth: int, found: list[Candidate], budget: list[int]) -> None:
+def _search_mapping(
+    value: Mapping[Any, Any], key: str, depth: int, found: list[Candidate], budget: list[int], never: Sequence[str]
+) -> None:
+    if "param_groups" in value and "state" in value:  # an optimizer's, whatever its name
+        return
     versions = getattr(value, "_metadata", None)
     if is_state_dict(value):
         found.append(Candidate(key, _as_tensors(value), versions=versions))
@@ -75,7 +84,7 @@ def _search_mapping(value: Mapping[Any, Any], key: str, depth: int, found: list[
     before = len(found)
     for name, inner in value.items():
         if isinstance(name, str):
-            _search(inner, f"{key}.{name}" if key else name, depth - 1, found, budget)
+            _search(inner, f"{key}.{name}" if key else name, depth - 1, found, budget, never)
     # Tensors that lie beside dicts of something else (a configuration, say) are the state dict if nothing else is.
     tensors = {name: item for name, item in _as_tensors(value).items() if isinstance(item, torch.Tensor)}
     if tensors and len(found) == before and not _are_measures(value):

@@ -73,10 +73,9 @@ class Drop:
 
 @dataclass
 class Applied:
-    """Noise that meets its input now. ``dropped`` is shaped as the noise."""
+    """Noise that meets its input now: each drop with what it drops, shaped as the noise. Masks may have been joined."""
 
-    drop: Drop
-    dropped: torch.Tensor
+    parts: list[tuple[Drop, torch.Tensor]]
 
 
 class MaskRecorder:
@@ -87,6 +86,7 @@ class MaskRecorder:
         self._running = running
         self._owner = owner
         self._waiting: list[Draw] = []
+        self._joining: list[Draw] = []
         self._calls: Counter[tuple[int, str | None, str]] = Counter()
 
     @property
@@ -160,7 +160,20 @@ class MaskRecorder:
 
     def multiplying(self, left: Any, right: Any) -> Applied | None:
         """Before ``left * right``: if one of them is a waiting noise, describe what it falls on."""
+        if self._join(left, right):
+            return None
         return self._applying(right, left) or self._applying(left, right)
+
+    def _join(self, left: Any, right: Any) -> bool:
+        """A mask is multiplied by another: their product is one of both, and each keeps in mind what is its own."""
+        first, second = self._masks_of(left), self._masks_of(right)
+        if not first or not second or any(draw in second for draw in first):
+            return False
+        for draws, mask in ((first, left), (second, right)):
+            for draw in draws:
+                draw.own = draw.own or (uniform.once(mask) == 0, _probability(draw.law_of(mask), False))
+        self._joining = [*first, *second]
+        return True
 
     def filling(self, values: Any, mask: Any) -> Applied | None:
         """Before ``values.masked_fill(mask, 0)``: there the ones are what is dropped."""
@@ -170,22 +183,22 @@ class MaskRecorder:
         """``ones``: those of the mask drop; ``overwritten``: the values that were dropped are not at hand any more."""
         if not isinstance(values, torch.Tensor) or not (values.is_floating_point() or values.is_complex()):
             return None
-        draw = None if uniform.is_scale_of(values, mask) else self._mask_of(mask)
-        if draw is None or draw.law_of(values) is not None:
+        draws = [] if uniform.is_scale_of(values, mask) else self._masks_of(mask)
+        if not draws or any(draw.law_of(values) is not None for draw in draws):
             return None
-        self._waiting.remove(draw)
-        drop = self._sure(draw, _probability(draw.law_of(mask), ones))
-        self._describe(drop, values, overwritten)
-        drawn = uniform.once(mask)
-        return Applied(drop, drawn != 0 if ones else drawn == 0)
+        parts = []
+        for draw in draws:
+            self._waiting.remove(draw)
+            dropped, p = draw.own or (_dropped(mask, ones), _probability(draw.law_of(mask), ones))
+            drop = self._sure(draw, p)
+            self._describe(drop, values, overwritten)
+            parts.append((drop, dropped))
+        return Applied(parts)
 
-    def _mask_of(self, value: Any) -> Draw | None:
-        """The draw that a tensor of zeros and something else was made of."""
-        for draw in self._waiting:
-            law = draw.law_of(value)
-            if isinstance(law, Two) and 0 in (law.off, law.on):
-                return draw
-        return None
+    def _masks_of(self, value: Any) -> list[Draw]:
+        """The draws that a tensor of zeros and something else was made of."""
+        laws = ((draw, draw.law_of(value)) for draw in self._waiting)
+        return [draw for draw, law in laws if isinstance(law, Two) and 0 in (law.off, law.on)]
 
     def _sure(self, draw: Draw, p: float | None) -> Drop:
         drop: Drop | None = draw.drop
@@ -196,8 +209,11 @@ class MaskRecorder:
         return drop
 
     def applied(self, waiting: Applied, product: torch.Tensor) -> None:
-        """After it: the mask counts if what it says was dropped is zero."""
-        drop, dropped = waiting.drop, waiting.dropped
+        """After it: a mask counts if what it says was dropped is zero."""
+        for drop, dropped in waiting.parts:
+            self._check(drop, dropped, product)
+
+    def _check(self, drop: Drop, dropped: torch.Tensor, product: torch.Tensor) -> None:
         if drop.input_shape is not None and drop.input_shape != product.shape:
             self._spread(drop, product)
         holds = _holds(dropped, product)
@@ -219,6 +235,10 @@ class MaskRecorder:
         by = uniform.known(func)
         if by is not None and by.fills:
             self._fill(by, args, result)
+        if by is not None and by.name in uniform.AND and not by.writes:
+            self._join(*args[:2])
+        joining, self._joining = self._joining, []
+        taken = False
         expired = False
         for draw in self._waiting:
             draw.patience -= 1
@@ -226,19 +246,24 @@ class MaskRecorder:
             law = None if by is None else draw.follow(by, args, result)
             if law is not None and draw.drop is None and draw.rounded:
                 draw.drop = self._not_applied(draw.found, law)
+            if law is not None and by is not None and by.name in uniform.LOGIC:
+                if taken and draw.own is None:
+                    draw.forms.pop()  # what was made of two draws, and is neither's own, is told once
+                taken = True
+        for draw in joining:
+            draw.add(result, Two(0.0, math.nan, None))
         if expired:
             self._waiting = [draw for draw in self._waiting if draw.patience > 0]
 
     def _fill(self, by: uniform.Operator, args: Sequence[Any], result: Any) -> None:
         """Values were filled with zero by another operator than a multiplication."""
         for filling in uniform.fillings(by, args):
-            if self._mask_of(filling.mask) is None or not uniform.is_zero(filling.filler):
+            if not self._masks_of(filling.mask) or not uniform.is_zero(filling.filler):
                 continue
             met = self._applying(filling.mask, filling.values, ones=filling.ones, overwritten=by.writes)
             if met is not None:
                 if filling.leading:
-                    over = filling.values.dim() - met.dropped.dim()
-                    met.dropped = met.dropped.reshape(*met.dropped.shape, *[1] * over)
+                    met.parts = [(drop, _over_leading(dropped, filling.values)) for drop, dropped in met.parts]
                 self.applied(met, filling.values if by.writes else result)
                 return
 
@@ -285,6 +310,16 @@ class MaskRecorder:
         drop.active = False
         drop.input_shape = call.shape
         drop.unit = unit_of(call.function, call.shape or (), call.shape or ())
+
+
+def _dropped(mask: torch.Tensor, ones: bool) -> torch.Tensor:
+    drawn = uniform.once(mask)
+    return drawn != 0 if ones else drawn == 0
+
+
+def _over_leading(dropped: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """What lies over the first dimensions of the values, broadcast over the rest."""
+    return dropped.reshape(*dropped.shape, *[1] * (values.dim() - dropped.dim()))
 
 
 def _values(tensor: torch.Tensor) -> torch.Tensor:

@@ -71,13 +71,14 @@ _STEPS: dict[str, tuple[Callable[[float], float], float]] = {
     "ceil": (math.ceil, 1.0),
 }
 _NOT = ("bitwise_not", "logical_not")
-_LOGIC = ("bitwise_and", "__and__", "logical_and", "bitwise_or", "__or__", "logical_or")
+AND = ("bitwise_and", "__and__", "logical_and")
+LOGIC = (*AND, "bitwise_or", "__or__", "logical_or")
 _POOLED = ("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
 _PADDED = ("constant_pad_nd", "pad")
 _DRAWS = ("bernoulli", "uniform", "rand", "random", "normal")
 _ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "where")
 _FILLING = ("where", "masked_fill", "index_put")
-_FOLLOWED = _SAME.union(_COMPARE, _STEPS, _NOT, _LOGIC, _POOLED, _PADDED, _ARITHMETIC)
+_FOLLOWED = _SAME.union(_COMPARE, _STEPS, _NOT, LOGIC, _POOLED, _PADDED, _ARITHMETIC)
 
 
 def _affine(law: Law, scale: float, shift: float) -> Law:
@@ -164,7 +165,7 @@ def _goes_on(name: str, law: Law, place: int, args: Sequence[Any]) -> Law | None
         return _compared(law, name if place == 0 else _TURNED[name], number(other))
     if name in ("add", "sub", "rsub", "mul", "div"):
         return _linear(law, name, place, other)
-    if name in _LOGIC:
+    if name in LOGIC:
         return BITS
     if place != 0:
         return None
@@ -216,7 +217,7 @@ class _Form(NamedTuple):
     law: Law
 
 
-@dataclass
+@dataclass(eq=False)
 class Draw:
     """One draw and what was made of it so far."""
 
@@ -225,6 +226,8 @@ class Draw:
     """What is known of it as a dropout; None where that it is a mask will only be sure when it is applied."""
     rounded: bool = False
     """Whether it was brought to two whole numbers, which is done for a mask alone. A comparison may be anything."""
+    own: tuple[torch.Tensor, float | None] | None = None
+    """What it drops, and with which probability, where its mask was then multiplied by another."""
     patience: int = BRIEFLY
     forms: list[_Form] = field(default_factory=list)
 

@@ -329,3 +329,17 @@ def test_what_has_no_shape_is_listed_and_loads_nowhere(tmp_path: Path) -> None:
     }
     assert len(facts.tensors) == len(STATE)
     assert checkpoint.load_into(net(), path).unexpected == ["lazy.weight", "lazy.bias", "nested"]
+
+
+def test_the_model_is_likelier_than_its_average_and_an_optimizer_is_neither(tmp_path: Path) -> None:
+    optimizer = {"state": {"0.weight": {"exp_avg": torch.ones(3), "step": torch.tensor(1.0)}}, "param_groups": [{}]}
+    content = {"ema": {"state_dict": STATE, "decay": 0.99}, "opt_g": optimizer, "model": STATE}
+    keys = [one.key for one in inspect.inspect(saved(tmp_path / "a.pt", content)).state_dicts]
+    assert keys == ["model", "ema.state_dict"]
+    assert "a dict with state, param_groups" in refusal(saved(tmp_path / "b.pt", optimizer))
+
+
+def test_a_name_that_only_sounds_like_an_optimizer_is_searched_if_nothing_else_is_there(tmp_path: Path) -> None:
+    assert assert_loads(saved(tmp_path / "a.pt", {"optimized_model": STATE, "epoch": 3})).wrapper == "optimized_model"
+    content = {"optimized_model": STATE, "model": STATE}
+    assert [one.key for one in inspect.inspect(saved(tmp_path / "b.pt", content)).state_dicts] == ["model"]
