@@ -20,6 +20,7 @@ from torch.ao.quantization import FakeQuantize
 from torch.nn.utils import parametrizations, weight_norm
 from torch.nn.utils.spectral_norm import spectral_norm as old_spectral_norm
 
+import modelight
 from modelight.engine.observing import guard as guard_module
 from modelight.engine.observing.guard import leave_no_trace
 from modelight.protocol import LedgerEntry
@@ -519,3 +520,23 @@ def test_objects_of_the_standard_library_and_classes_are_not_looked_into() -> No
     assert model.log.disabled and model.kind.shared == 1 and guard.ledger().entries == []
     model.log.disabled = False
     del model.kind.shared
+
+
+def test_what_a_lazy_layer_makes_stays_and_all_else_of_its_first_forward_is_put_back() -> None:
+    class Counting(Cached):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d(), nn.Dropout())
+            self.calls, self.state = 0, torch.zeros(3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            self.state += 1
+            self.latest = super().forward(x)
+            return self.layers(x)
+
+    model = Counting()
+    assert [note.id for note in modelight.observe(model, torch.randn(4, 5)).notes] == ["lazy-materialised"]
+    assert model.layers[0].weight.shape == (3, 5) and type(model.layers[1]) is nn.BatchNorm1d
+    assert (model.calls, hasattr(model, "latest"), model.cache.length) == (0, False, 0) and not model.state.any()
+    assert modelight.observe(model, torch.randn(4, 5)).notes == []

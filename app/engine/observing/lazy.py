@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
 from modelight import protocol
@@ -13,6 +14,7 @@ from modelight.engine.batches import Batch, Inputs
 from modelight.engine.errors import EngineError
 from modelight.engine.modules import flag
 from modelight.engine.observing import rng
+from modelight.engine.observing.attributes import Attributes
 from modelight.engine.observing.memory import Memory
 from modelight.protocol import Clause
 
@@ -45,7 +47,10 @@ def materialise_with(model: nn.Module, batch: Batch, seed: int | None) -> list[C
         return []
     random = rng.RngState.now()
     memory = Memory()
-    held = [memory.add(tensor) for tensor in _tensors(model, batch) if not is_lazy(tensor)]
+    # What lazy layers make stays; counters, caches and states of the others are no business of this forward.
+    attributes = [Attributes("", module) for module in model.modules() if not isinstance(module, LazyModuleMixin)]
+    kept = [tensor for part in attributes for _, _, tensor in part.tensors()]
+    held = [memory.add(tensor) for tensor in [*_tensors(model, batch), *kept] if not is_lazy(tensor)]
     flags = [(module, flag.read(module)) for module in model.modules()]
     if seed is not None:
         rng.seed(seed)
@@ -61,6 +66,8 @@ def materialise_with(model: nn.Module, batch: Batch, seed: int | None) -> list[C
         for module, was in flags:
             if was is not None:
                 flag.write(module, was)
+        for part in attributes:
+            part.restore()
         for entry in held:
             entry.restore()
         random.restore()
