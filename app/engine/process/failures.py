@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sysconfig
 import traceback
@@ -10,7 +11,7 @@ from pathlib import Path
 from modelight.engine.errors import EngineError, is_out_of_memory, said
 from modelight.protocol import Failure, plain
 
-_OURS = str(Path(__file__).resolve().parents[1])
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
 _INTERNALS = re.compile(r"^\[enforce fail at [^\]]*\] [^.]*\. ")
 MAX_TEXT = 200_000
 MAX_SENTENCE = 1_000
