@@ -16,11 +16,15 @@ from modelight.widgets.checkpoint_page import CheckpointPage
 
 
 def inspect(
-    session: Session, path: str, then: Callable[[p.CheckpointFacts, bool], None], key: str = "", trust: bool = False
+    session: Session,
+    path: str,
+    then: Callable[[p.CheckpointFacts, p.Trust], None],
+    key: str = "",
+    trust: p.Trust = False,
 ) -> None:
     """Look into a checkpoint without its model.
 
-    ``then`` gets what is in it, and whether it was unpickled in full.
+    ``then`` gets what is in it, and what a person agreed to run for that.
     """
     session.start_process()
 
@@ -29,14 +33,16 @@ def inspect(
         then(event.facts, trust)
 
     command = p.Inspect(id=session.new_id(), path=path, key=key, trust=trust)
-    again = partial(inspect, session, path, then, key, True)
-    session.ask(command, done, lambda failure: session.needs_consent(failure, again))
+    again = partial(inspect, session, path, then, key)
+    session.ask(command, done, lambda failure: session.needs_consent(failure, trust, again))
 
 
 class CheckpointWindow(QWidget):
     """Shows one file. Two of them can stand side by side."""
 
-    def __init__(self, session: Session, facts: p.CheckpointFacts, trust: bool, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, facts: p.CheckpointFacts, trust: p.Trust, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent, Qt.WindowType.Window)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("checkpoint-window")
@@ -60,7 +66,11 @@ class CheckpointWindow(QWidget):
         self.page.set_data(data)
 
     def _look_again(self, key: str) -> None:
-        inspect(self._session, self._facts.path, lambda facts, trust: self._show(facts), key, self._trust)
+        inspect(self._session, self._facts.path, self._show_again, key, self._trust)
+
+    def _show_again(self, facts: p.CheckpointFacts, trust: p.Trust) -> None:
+        self._trust = trust
+        self._show(facts)
 
     def _choose_other(self) -> None:
         title = self.tr("Compare with")
@@ -68,25 +78,33 @@ class CheckpointWindow(QWidget):
         if path:
             self.compare_with(path)
 
-    def compare_with(self, path: str) -> None:
+    def compare_with(self, path: str, trust: p.Trust | None = None) -> None:
         """Show what differs from the checkpoint at ``path``, value by value."""
+        self._trust = self._trust if trust is None else trust
         command = p.CompareCheckpoints(
             id=self._session.new_id(), path=self._facts.path, other=path, key=self._facts.key, trust=self._trust
         )
-        self._session.ask(command, self._on_compared)
+        again = partial(self.compare_with, path)
+        self._session.ask(
+            command, self._on_compared, lambda failure: self._session.needs_consent(failure, self._trust, again)
+        )
 
     def _on_compared(self, event: p.Event) -> None:
         assert isinstance(event, p.CheckpointsCompared)
         self.page.set_data(checkpoint_data(self._facts, event.difference))
 
-    def _ask_tensor(self, name: str) -> None:
+    def _ask_tensor(self, name: str, trust: p.Trust | None = None) -> None:
+        self._trust = self._trust if trust is None else trust
         if self._asked:
             self._session.cancel(self._asked)
         self.page.set_reading(None)
         command = p.InspectTensor(
             id=self._session.new_id(), path=self._facts.path, name=name, key=self._facts.key, trust=self._trust
         )
-        self._asked = self._session.ask(command, self._on_tensor)
+        again = partial(self._ask_tensor, name)
+        self._asked = self._session.ask(
+            command, self._on_tensor, lambda failure: self._session.needs_consent(failure, self._trust, again)
+        )
 
     def _on_tensor(self, event: p.Event) -> None:
         assert isinstance(event, p.TensorInspected)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelight.problems import problem_of
-from modelight.protocol import Failure
+from modelight.protocol import Failure, Trust
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,17 @@ class Consent:
     """Go on, with a full unpickle in the model process."""
 
 
-def consent_for(failure: Failure, agree: Callable[[], None]) -> Consent | None:
-    """What to ask, where the failure says that only consent helps; ``agree`` goes on with it."""
+def consent_for(failure: Failure, trust: Trust, again: Callable[[Trust], None]) -> Consent | None:
+    """What to ask, where the failure says that only consent helps.
+
+    Args:
+        trust: what was agreed to before.
+        again: go on, with what is then agreed to: these bytes too, not whatever lies there by then.
+    """
     if failure.kind != "consent" or failure.clause is None:
         return None
     names = failure.clause.values.get("globals")
     listed = [str(name) for name in names] if isinstance(names, list) else []
-    return Consent(problem_of(failure).sentence, listed, str(failure.clause.values.get("sha256", "")), agree)
+    sha256 = str(failure.clause.values.get("sha256", ""))
+    agreed = trust if isinstance(trust, list) else []
+    return Consent(problem_of(failure).sentence, listed, sha256, lambda: again([*agreed, sha256]))

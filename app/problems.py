@@ -37,9 +37,13 @@ def _sentence(failure: Failure) -> str:
     if failure.clause is not None and failure.kind != "run":
         return phrase(failure.clause)
     if failure.kind == "run":
-        where = f"“{failure.module}”" if failure.module else _tr("the model")
         first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.type
-        told = _tr("The run stopped in {where}: {message}").format(where=where, message=_ended(first))
+        said = f" in {failure.module}: " in first if failure.module else first.startswith("The model ")
+        if said:  # where it was, by the engine's own sentence
+            told = _tr("The run stopped. {message}").format(message=_ended(first))
+        else:
+            where = f"“{failure.module}”" if failure.module else _tr("the model")
+            told = _tr("The run stopped in {where}: {message}").format(where=where, message=_ended(first))
         return f"{told} {phrase(failure.clause)}" if failure.clause is not None else told
     if failure.kind == "internal":
         return _tr("Modelight itself failed ({type}: {message}). The details help to mend it.").format(

@@ -105,7 +105,9 @@ class Session(Conversation):
         self.ask(
             setup.command(self.new_id()),
             self._on_opened,
-            lambda failure: self.needs_consent(failure, lambda: self.open(replace(setup, trust=True))),
+            lambda failure: self.needs_consent(
+                failure, setup.trust, lambda trust: self.open(replace(setup, trust=trust))
+            ),
         )
 
     def restart(self) -> None:
@@ -116,7 +118,7 @@ class Session(Conversation):
             self._resume = (lambda: self.cycle.set_live(True)) if live else self.cycle.begin
 
     def load_checkpoint(
-        self, path: str, trust: bool = False, key: str = "", *, align: bool = False, partial: bool = False
+        self, path: str, trust: p.Trust = False, key: str = "", *, align: bool = False, partial: bool = False
     ) -> None:
         """Load another checkpoint into the open model; modes and input stay. See :class:`protocol.LoadCheckpoint`."""
         if self.setup is None or self.model is None:
@@ -133,7 +135,7 @@ class Session(Conversation):
             p.LoadCheckpoint(id=self.new_id(), path=path, trust=trust, key=key, align=align, partial=partial),
             loaded,
             lambda failure: self.needs_consent(
-                failure, lambda: self.load_checkpoint(path, True, key, align=align, partial=partial)
+                failure, trust, lambda agreed: self.load_checkpoint(path, agreed, key, align=align, partial=partial)
             ),
         )
 
@@ -142,13 +144,14 @@ class Session(Conversation):
         if self.setup is not None:
             self.open(replace(self.setup))
 
-    def needs_consent(self, failure: p.Failure, again: Callable[[], None]) -> bool:
-        """Whether the failure asks for consent, and has been dealt with."""
-        consent = consent_for(failure, again)
+    def needs_consent(self, failure: p.Failure, trust: p.Trust, again: Callable[[p.Trust], None]) -> bool:
+        """Whether the failure asks for consent, and has been dealt with; ``trust`` is what was agreed to before."""
+        consent = consent_for(failure, trust, again)
         if consent is None:
             return False
-        if consent.sha256 and self._trusted(consent.sha256):
-            again()
+        asked_before = isinstance(trust, list) and consent.sha256 in trust
+        if consent.sha256 and self._trusted(consent.sha256) and not asked_before:
+            consent.agree()
         else:
             self.refused.emit()
             self.consent_needed.emit(consent)

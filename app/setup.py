@@ -21,8 +21,8 @@ class Setup:
     build_seed: int = 0
     key: str = ""
     """Which state dict of the checkpoint, where it holds several."""
-    trust: bool = False
-    """A person agreed to a full unpickle of this checkpoint."""
+    trust: bool | list[str] = False
+    """A person agreed to run code of all files (the command line's ``--trust``), or of those with these hashes."""
     align: bool = False
     """Load tensors of other names as the engine pairs them."""
     partial: bool = False

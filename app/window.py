@@ -16,7 +16,7 @@ from modelight.messages import Messages
 from modelight.open_dialog import CHECKPOINTS, OpenDialog
 from modelight.pages import Pages
 from modelight.panes import Panes
-from modelight.protocol import CheckpointFacts, Opened
+from modelight.protocol import CheckpointFacts, Opened, Trust
 from modelight.session import Session
 from modelight.settings import Recent, Settings
 from modelight.setup import Setup
@@ -139,7 +139,7 @@ class Window(QMainWindow):
 
         inspect(self._session, path, self._show_checkpoint)
 
-    def _show_checkpoint(self, facts: CheckpointFacts, trust: bool) -> None:
+    def _show_checkpoint(self, facts: CheckpointFacts, trust: Trust) -> None:
         from modelight.checkpoint_window import CheckpointWindow
 
         CheckpointWindow(self._session, facts, trust, self).show()

@@ -84,6 +84,7 @@ class Pairs(QWidget):
     def _fill(self, count: int) -> None:
         while item := self._grid.takeAt(0):
             if widget := item.widget():
+                widget.hide()  # deleted only later: until then it would be painted below the new ones
                 widget.deleteLater()
         for line, (name, text) in enumerate(self._pairs[:count]):
             first = ElidedLabel(12, tone="text2", elide=Qt.TextElideMode.ElideMiddle)

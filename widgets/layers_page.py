@@ -107,7 +107,7 @@ class LayersPage(QWidget):
             compared = sum(one.now is not None and one.other is not None for one in data.rows)
             text = self.tr("No module’s output differs between the modes, of %1 compared.")
             return text.replace("%1", numbers.count(compared))
-        return self.tr("In the order of the tree, train and eval first part at %1.").replace(
+        return self.tr("In the order of the forward, train and eval first part at %1.").replace(
             "%1", first.path or first.name
         )
 

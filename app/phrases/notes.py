@@ -251,6 +251,12 @@ PHRASES: dict[str, str] = {
     "traced-script": QT_TRANSLATE_NOOP(
         "phrases", "A traced {name}: the mode it was traced in is baked in, and its flag has no effect."
     ),
+    "traced-in-train": QT_TRANSLATE_NOOP(
+        "phrases", "A traced {name}: its training form is baked in, and its flag has no effect."
+    ),
+    "traced-in-eval": QT_TRANSLATE_NOOP(
+        "phrases", "A traced {name}: its eval form is baked in, and its flag has no effect."
+    ),
     "frozen-script": QT_TRANSLATE_NOOP("phrases", "A frozen script of {name}: it has no mode."),
     "compiled": QT_TRANSLATE_NOOP(
         "phrases",

@@ -43,13 +43,15 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
         capture.row: _row(capture, rows[capture.row], other.get(capture.row), capture.row not in containers, model)
         for capture in captures
     }
-    first = _first_parting(made, _drew(frame, beside, containers)) if beside is not None else None
+    called = sorted((one for one in captures if one.calls), key=lambda one: one.order)
+    ordered = {one.row: made[one.row] for one in called}
+    first = _first_parting(ordered, _drew(frame, beside, containers)) if beside is not None else None
     shown = tuple(replace(row, parts=index == first) for index, row in made.items())
     return LayersData(shown, history.mode, other_mode if other else None)
 
 
 def _first_parting(made: Mapping[int, LayerRow], drew: Set[int] | None) -> int | None:
-    """The first layer whose output the mode changed. ``drew``: see :func:`_drew`."""
+    """The first layer, in the order of the forward, whose output the mode changed. ``drew``: see :func:`_drew`."""
     limit = OTHER_DRAWS if drew is None else SAME_DRAWS
     for index, row in made.items():
         if drew and index in drew:

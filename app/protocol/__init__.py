@@ -79,6 +79,7 @@ from modelight.protocol.commands import (
     SetParameters,
     SetRequiresGrad,
     Shutdown,
+    Trust,
 )
 from modelight.protocol.events import (
     BatchCurve,
@@ -281,6 +282,7 @@ __all__ = [
     "Stats",
     "TensorDifference",
     "TensorInspected",
+    "Trust",
     "Value",
     "Welcome",
     "encode",

@@ -22,6 +22,11 @@ class Hello(Command, frozen=True):
     version: int = VERSION
 
 
+Trust = bool | list[str]
+"""True: whatever the files hold. SHA-256 of files, as the refusal gave them: a person agreed to what these bytes run,
+and a file that has changed since is asked for anew."""
+
+
 class Open(Command, frozen=True):
     """Build the model that ``spec`` names and load ``checkpoint`` into it. Replied by :class:`Opened`.
 
@@ -36,8 +41,8 @@ class Open(Command, frozen=True):
     directory: str = ""
     device: str = "cpu"
     seed: int = 0
-    trust: bool = False
-    """A person agreed to a full unpickle of the checkpoint, which runs its author's code."""
+    trust: Trust = False
+    """A person agreed to run code of the checkpoint's author. Of what the file names, see :data:`Trust`."""
     key: str = ""
     """Which state dict to take, where the file holds several (``ema`` …); empty: the likeliest."""
     align: bool = False
@@ -50,7 +55,7 @@ class LoadCheckpoint(Command, frozen=True):
     """Load another checkpoint into the open model. Replied by :class:`Opened` (rows and states anew)."""
 
     path: str
-    trust: bool = False
+    trust: Trust = False
     key: str = ""
     align: bool = False
     partial: bool = False
@@ -240,8 +245,8 @@ class Inspect(Command, frozen=True):
     path: str
     key: str = ""
     """Which state dict to take where the file holds several; empty: the likeliest."""
-    trust: bool = False
-    """A person agreed to a full unpickle, which runs the author's code."""
+    trust: Trust = False
+    """A person agreed to run the author's code."""
 
 
 class InspectTensor(Command, frozen=True):
@@ -250,7 +255,7 @@ class InspectTensor(Command, frozen=True):
     path: str
     name: str
     key: str = ""
-    trust: bool = False
+    trust: Trust = False
 
 
 class CompareCheckpoints(Command, frozen=True):
@@ -261,8 +266,8 @@ class CompareCheckpoints(Command, frozen=True):
     key: str = ""
     other_key: str = ""
     """Which state dict of the other; empty: the one under ``key`` where it has that, else the likeliest."""
-    trust: bool = False
-    """A person agreed to a full unpickle of both."""
+    trust: Trust = False
+    """A person agreed to run code of both."""
 
 
 class Cancel(Command, frozen=True):

@@ -64,6 +64,8 @@ class ModuleCapture(msgspec.Struct, frozen=True):
     stats: Stats | None = None
     milliseconds: float | None = None
     unseen: Clause | None = None
+    order: int = -1
+    """Its place among all modules in the order in which they first returned; −1: not called."""
 
 
 class DropoutCapture(msgspec.Struct, frozen=True):

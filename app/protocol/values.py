@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 
 
 MAX_MESSAGE = 256 * 1024 * 1024

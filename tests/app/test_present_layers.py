@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec.structs import replace
 
 from modelight.present.history import RunHistory
 from modelight.present.layers import layers_data
@@ -89,6 +90,11 @@ def test_not_a_number_in_one_mode_parts() -> None:
     train = captures(0.0)
     train[1] = capture(1, broken)
     assert parted(shown(train, captures(0.0))) == ["conv"]
+
+
+def test_first_is_what_ran_first_not_what_was_registered_first() -> None:
+    train, evaluated = ([replace(one, order=3 - one.row) for one in made] for made in (captures(0.3), captures(0.0)))
+    assert parted(shown(train, evaluated)) == ["attn"]
 
 
 def test_what_was_not_called_says_so() -> None:

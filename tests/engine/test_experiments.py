@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -280,6 +281,16 @@ def test_a_flip_is_what_torch_gives_with_that_module_flipped() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ parting
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_what_is_no_number_is_no_measure_of_what_is_close(odd: float) -> None:
+    one = torch.tensor([1.0, 2.0, odd])
+    assert close(one, one.clone())
+    assert close(one, torch.tensor([1.0, 2.00001, odd]))
+    assert not close(one, torch.tensor([1.0, 2.1, odd]))
+    assert close(torch.full((2,), odd), torch.full((2,), odd))
+    assert not close(one, torch.tensor([1.0, 2.0, 3.0]))
 
 
 def test_two_seeds_part_first_at_the_forgetful_block() -> None:

@@ -207,3 +207,13 @@ def test_modules_are_found_in_objects_named_tuples_and_ordered_dictionaries_too(
     found = {item.where: item.module for item in Rows(model).hidden}
     where = ["teacher.module", "pair[0]", "table['a']", "names.last[0]", "queue[0]"]
     assert found == dict(zip(where, places, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("training", [False, True])
+def test_a_trace_that_was_saved_still_says_which_mode_is_baked_in(tmp_path: Path, training: bool) -> None:
+    part = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train(training)
+    torch.jit.trace(part, torch.ones(2), check_trace=False).save(str(tmp_path / "t.pt"))
+    loaded = torch.jit.load(tmp_path / "t.pt")
+    assert set(notes(loaded, "1")) == {"traced-in-train" if training else "traced-in-eval"}
+    assert set(notes(loaded, "0")) == {"script"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from modelight.checkpoint_window import inspect
 from modelight.client import Client
 from modelight.consent import Consent
 from modelight.session import Session
@@ -82,5 +83,48 @@ def test_consent_is_asked_names_the_globals_and_is_remembered_for_the_file(qtbot
         (trap / "trap.pt").write_bytes((trap / "trap.pt").read_bytes() + b"\0")
         with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE):
             session.open(setup)
+    finally:
+        session.close()
+
+
+def test_what_a_person_agreed_to_are_the_bytes_that_were_looked_at(qtbot: QtBot, trap: Path) -> None:
+    """Each open has a process of its own, so the answer itself says which bytes it was about."""
+    session = Session(Client())
+    Notes(session)
+    setup = Setup(f"{trap}/model_of_mine.py:Net", str(trap / "trap.pt"), str(trap))
+    try:
+        with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE) as asked:
+            session.open(setup)
+        (trap / "trap.pt").write_bytes((trap / "trap.pt").read_bytes() + b"\0")
+        with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE) as anew:
+            asked.args[0].agree()
+        assert anew.args[0].sha256 != asked.args[0].sha256
+        assert not (trap / "was-run").exists() and session.model is None
+        with qtbot.waitSignal(session.opened, timeout=PATIENCE):
+            anew.args[0].agree()
+        assert session.setup is not None
+        assert session.setup.trust == [asked.args[0].sha256, anew.args[0].sha256]
+
+        (trap / "was-run").unlink()
+        (trap / "trap.pt").write_bytes((trap / "trap.pt").read_bytes() + b"\0")
+        with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE):
+            session.restart()  # comes back with what was agreed to, which this file no longer is
+        assert not (trap / "was-run").exists()
+    finally:
+        session.close()
+
+
+def test_a_checkpoint_that_is_looked_at_by_itself_asks_anew_where_it_changed(qtbot: QtBot, trap: Path) -> None:
+    session = Session(Client())
+    seen: list[object] = []
+    try:
+        with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE) as asked:
+            inspect(session, str(trap / "trap.pt"), lambda facts, trust: seen.append(trust))
+        asked.args[0].agree()
+        qtbot.waitUntil(lambda: seen == [[asked.args[0].sha256]], timeout=PATIENCE)
+        (trap / "trap.pt").write_bytes((trap / "trap.pt").read_bytes() + b"\0")
+        with qtbot.waitSignal(session.consent_needed, timeout=PATIENCE):
+            inspect(session, str(trap / "trap.pt"), lambda facts, trust: seen.append(trust), trust=seen[0])  # type: ignore[arg-type]
+        assert len(seen) == 1
     finally:
         session.close()

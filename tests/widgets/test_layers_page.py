@@ -61,7 +61,7 @@ def test_the_model_is_a_model(page: LayersPage, qtmodeltester: ModelTester) -> N
 
 
 def test_the_verdict(page: LayersPage) -> None:
-    assert page.verdict.text() == "In the order of the tree, train and eval first part at bn."
+    assert page.verdict.text() == "In the order of the forward, train and eval first part at bn."
     page.set_data(data(layer("a"), layer("b", other=None)))
     assert page.verdict.text() == "No module’s output differs between the modes, of 1 compared."
     page.set_data(data(layer("a", other=None), other=None))

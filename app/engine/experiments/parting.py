@@ -113,7 +113,8 @@ def close(left: torch.Tensor, right: torch.Tensor) -> bool:
     """Equal up to what the order of float sums explains: kernels choose it by batch size."""
     if not left.is_floating_point():
         return torch.equal(left, right)
-    scale = max(float(left.abs().max()), float(right.abs().max())) if left.numel() else 0.0
+    finite = [part[part.isfinite()].abs() for part in (left, right)]
+    scale = max((float(part.max()) for part in finite if part.numel()), default=0.0)
     return torch.allclose(left, right, rtol=0.0, atol=rounding(left.dtype) * scale, equal_nan=True)
 
 

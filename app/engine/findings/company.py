@@ -105,7 +105,7 @@ def _finding(evidence: Evidence, same: SameAnswer, alone: Floats, company: Float
         "reading": reading,
         "alone": float(before[column]),
         "company": float(after[column]),
-        "module": None if module is None else module or "model",
+        "module": module,
         "say": [f"ML150.{reading}"] if module is None else [f"ML150.{reading}", "ML150.where"],
     }
     return Finding("ML150", "warning", module, values, remedies=[set_eval(evidence.rows, blamed)] if blamed else [])

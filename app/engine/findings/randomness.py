@@ -127,7 +127,7 @@ def _is_drop(evidence: Evidence, row: int) -> bool:
 
 def _in_eval(id_: str, site: DropoutCapture, say: str, python: str) -> Finding:
     values: dict[str, Value] = {
-        "module": site.path or "model",
+        "module": site.path,
         "function": site.function,
         "source": site.source,
         "p": site.p,
@@ -161,7 +161,7 @@ def random_in_eval(evidence: Evidence) -> Iterator[Finding]:
     say += ["ML123.generators"] if drawn else []
     say += ["ML123.source"] if source else []
     found: dict[str, Value] = {
-        "module": module or "model",
+        "module": module or "",
         "generators": [*drawn],
         "source": source,
         "difference": difference,
@@ -179,7 +179,7 @@ def _repeats(evidence: Evidence, batch: Batch, flags: Flags) -> bool:
 def _remembers(evidence: Evidence, difference: float) -> Finding:
     """Nothing is random: a run changes something that the next one reads."""
     left = [entry.name for entry in evidence.evaluated.ledger.entries if entry.kind in ("attribute", "buffer")]
-    values: dict[str, Value] = {"module": "model", "difference": difference, "left": [*left[:_NAMED]]}
+    values: dict[str, Value] = {"module": "", "difference": difference, "left": [*left[:_NAMED]]}
     values |= {"title": "ML123.title.remembers", "say": ["ML123.remembers", *(["ML123.left"] if left else [])]}
     return Finding("ML123", "warning", None, values)
 

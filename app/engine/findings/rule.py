@@ -67,6 +67,6 @@ def _classes(rows: Rows, paths: Sequence[str]) -> str:
 
 
 def named(paths: Sequence[str], limit: int = 3) -> list[str | float]:
-    """The first few paths, for a sentence; the root as ``model``."""
-    shown: list[str | float] = [path or "model" for path in paths[:limit]]
+    """The first few paths, for a sentence; the root's is empty."""
+    shown: list[str | float] = [*paths[:limit]]
     return [*shown, "…"] if len(paths) > limit else shown

@@ -86,7 +86,7 @@ def modes_left_behind(evidence: Evidence) -> Iterator[Finding]:
         first = evidence.rows.by_path(paths[0])
         values: dict[str, Value] = {
             "modules": len(paths),
-            "first": paths[0] or "model",
+            "first": paths[0],
             "was": "train" if evidence.training(first) else "eval",
             "title": "ML143.title.one" if len(paths) == 1 else "ML143.title",
             "say": ["ML143.one" if len(paths) == 1 else "ML143.many", "ML143.why"],
@@ -104,7 +104,7 @@ def plain_lists(evidence: Evidence) -> Iterator[Finding]:
         modules = [module for member in members for module in member.module.modules()]
         sensitive = sum(catalog.describe(module, 0).sensitive for module in modules)
         values: dict[str, Value] = {
-            "module": path or "model",
+            "module": path,
             "attribute": attribute,
             "count": len(members),
             "sensitive": sensitive,
@@ -150,7 +150,7 @@ def asked_for_eval(evidence: Evidence) -> Iterator[Finding]:
         below = [rows.paths[at] for at in rows.below(index) if rows.rows[at].sensitive and evidence.training(at)]
         if below:
             values: dict[str, Value] = {
-                "module": row.path or "model",
+                "module": row.path,
                 "type": row.type,
                 "source": _source(row),
                 "count": len(below),

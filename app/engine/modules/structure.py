@@ -13,6 +13,8 @@ from torch.jit._trace import TracedModule
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
+from modelight.engine.loading import baked
+from modelight.engine.loading.baked import Baked
 from modelight.engine.modules import flag
 from modelight.engine.modules.code import for_each_class
 from modelight.protocol import Clause, Value
@@ -33,7 +35,8 @@ def notes(rows: Rows) -> dict[str, list[Clause]]:
     """Notes by path, for the rows that have any.
 
     ``overrides-train``, ``overrides-eval`` {source}; ``unregistered`` {attribute, count, at}; ``training-property``;
-    ``script``, ``traced-script``, ``frozen-script`` {name}; ``compiled``, ``compiled-call``; ``wrapper`` {type};
+    ``script``, ``traced-script``, ``traced-in-train``, ``traced-in-eval``, ``frozen-script`` {name};
+    ``compiled``, ``compiled-call``; ``wrapper`` {type};
     ``parametrized``, ``weight-hook`` {tensors}; ``lazy``; ``shared`` {paths, count}; ``holds-itself`` {path};
     ``rows-cut`` {count}.
     """
@@ -139,6 +142,10 @@ def _script(module: torch.jit.ScriptModule) -> Clause:
     values: dict[str, Value] = {"name": str(getattr(module, "original_name", type(module).__name__))}
     if flag.read(module) is None:
         return Clause("frozen-script", values)
+    modes = baked.of_one(module)
+    if modes != Baked() and not baked.reads_training(module):
+        # A trace, also one that was saved and loaded: torch no longer tells that from a script.
+        return Clause("traced-in-train" if modes.train else "traced-in-eval", values)
     return Clause("traced-script" if isinstance(module, TracedModule) else "script", values)
 
 

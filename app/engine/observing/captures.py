@@ -18,8 +18,8 @@ def module_captures(rows: Rows, captures: Mapping[int, Capture]) -> list[protoco
     order = list(captures)
     stats = summarize([captures[row].sample or Sample() for row in order])
     found = {
-        row: _module_capture(row, captures[row], summary if captures[row].sample is not None else None)
-        for row, summary in zip(order, stats, strict=True)
+        row: _module_capture(row, captures[row], summary if captures[row].sample is not None else None, place)
+        for place, (row, summary) in enumerate(zip(order, stats, strict=True))
     }
     result = []
     for row, module in enumerate(rows.modules):
@@ -29,7 +29,7 @@ def module_captures(rows: Rows, captures: Mapping[int, Capture]) -> list[protoco
     return result
 
 
-def _module_capture(row: int, capture: Capture, stats: protocol.Stats | None) -> protocol.ModuleCapture:
+def _module_capture(row: int, capture: Capture, stats: protocol.Stats | None, place: int) -> protocol.ModuleCapture:
     return protocol.ModuleCapture(
         row=row,
         calls=capture.calls,
@@ -40,4 +40,5 @@ def _module_capture(row: int, capture: Capture, stats: protocol.Stats | None) ->
         stats=stats,
         milliseconds=capture.seconds * 1e3 if capture.calls else None,
         unseen=capture.unseen,
+        order=place if capture.calls else -1,
     )
