@@ -19,12 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from modelight.engine.observing.composites import DROPPING, as_without_mode, is_composite
 from modelight.engine.observing.masks import MaskRecorder
 from modelight.engine.observing.memory import Memory
-from modelight.engine.observing.uniform import is_unit_interval
+from modelight.engine.observing.uniform import bounds, keep_of
 from modelight.engine.observing.writes import announce, written_arguments
 from modelight.protocol import Clause
 
 aten = torch.ops.aten
-NormListener = Callable[[torch.Tensor, torch.Tensor], None]
+NormListener = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 _FUSED: dict[str, str] = {
     "aten::_scaled_dot_product_flash_attention": "dropout_p",
@@ -57,13 +57,24 @@ def _value(func: OpOverload, name: str, args: Any, kwargs: Any) -> Any:
     return kwargs.get(name, func._schema.arguments[index].default_value)
 
 
-def make_watch(masks: MaskRecorder, memory: Memory, on_norm: NormListener) -> Watch:
-    """A mode for one forward."""
-    return (HiddenWatch if "torch._dynamo" in sys.modules else Watch)(masks, memory, on_norm)
+def make_watch(masks: MaskRecorder, memory: Memory, on_norm: NormListener, *, has_compiled: bool = False) -> Watch:
+    """A mode for one forward.
+
+    Args:
+        has_compiled: whether parts of the model are compiled. Under the mode these run as they were written, so that
+            what is inside is seen.
+    """
+    kind: type[Watch] = HiddenWatch if "torch._dynamo" in sys.modules else Watch
+    if "torch.nn.attention.flex_attention" in sys.modules and not has_compiled:
+        kind = CompilingWatch
+    return kind(masks, memory, on_norm)
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Active during one forward. Made by :func:`make_watch`."""
+
+    supports_higher_order_operators = True
+    """FlexAttention and control flow reach it as one call, which is passed on."""
 
     def __init__(self, masks: MaskRecorder, memory: Memory, on_norm: NormListener) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -144,14 +155,14 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _bernoulli(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         result = self._plain(func, args, kwargs)
-        keep = _value(func, "p", args, kwargs)
-        self._masks.drawn(result, keep if isinstance(keep, float) else None, "bernoulli_")
+        self._masks.drawn(result, keep_of(_value(func, "p", args, kwargs), args[0]), "bernoulli_")
         return result
 
     def _uniform(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         result = self._plain(func, args, kwargs)
-        if func._schema.name != "aten::uniform_" or is_unit_interval(args, kwargs):
-            self._masks.drew_uniform(result, func._schema.name.removeprefix("aten::"))
+        name = func._schema.name.removeprefix("aten::")
+        low, high = bounds(args, kwargs) if name == "uniform_" else (0.0, 1.0)
+        self._masks.drew_uniform(result, name, low, high)
         return result
 
     def _native_dropout(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
@@ -200,7 +211,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _batch_norm(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         result = self._plain(func, args, kwargs)
         if _value(func, "training", args, kwargs):
-            self._on_norm(result[1], result[2])
+            self._on_norm(args[0], result[1], result[2])
         return result
 
 
@@ -216,6 +227,15 @@ class HiddenWatch(Watch):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return self.dispatch(func, types, args, kwargs)
+
+
+class CompilingWatch(HiddenWatch):
+    """The mode under which torch's compiler works as it does without: FlexAttention asks it even where nobody
+    compiles, and takes no refusal."""
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        return True
 
 
 # Set when the class is made already, torch does not see it.

@@ -14,7 +14,7 @@ from torch import nn
 from modelight import protocol
 from modelight.engine.batches import Batch
 from modelight.engine.errors import Cancelled, EngineError, ShouldStop, is_out_of_memory, never_stop
-from modelight.engine.modules import explain
+from modelight.engine.modules import explain, structure
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import rng
 from modelight.engine.observing.autograd import SavedTensors
@@ -77,6 +77,7 @@ class Observer:
         self._memory = memory
         self._mode: GradMode = mode
         self._norms = norms
+        self._has_compiled = any(map(structure.is_compiled, rows.modules))
         kinds = (DROPOUTS, *INNER)
         heard = {row for row, module in enumerate(rows.modules) if isinstance(module, kinds)}
         listeners = Listeners(left=[self._left], rows=heard)
@@ -133,7 +134,9 @@ class Observer:
         return Forward(output, seconds, self._masks.drops, before.moved(), saved.result(), bool(wrote))
 
     def _call(self, batch: Batch, saved: SavedTensors) -> tuple[Any, float]:
-        watch = self._probes.watch = make_watch(self._masks, self._memory, self._on_norm)
+        watch = self._probes.watch = make_watch(
+            self._masks, self._memory, self._on_norm, has_compiled=self._has_compiled
+        )
         try:
             with ExitStack() as stack:
                 stack.enter_context(grad_mode(self._mode))
@@ -175,14 +178,14 @@ class Observer:
             self._norms.left(row)
         if isinstance(module, DROPOUTS):
             value = args[0] if args and isinstance(args[0], torch.Tensor) else output
-            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
+            shape = tuple(value.shape) if isinstance(value, torch.Tensor) and not value.is_nested else ()
             self._masks.finish_layer(module, known, shape, row >= 0)
         elif row >= 0 and isinstance(module, INNER):
             self._masks.finish_other(module, args, output)
 
-    def _on_norm(self, mean: torch.Tensor, inverse: torch.Tensor) -> None:
+    def _on_norm(self, values: torch.Tensor, mean: torch.Tensor, inverse: torch.Tensor) -> None:
         if self._norms is not None and self._probes.capturing:
-            self._norms.handed_out(self._probes.running(), mean, inverse)
+            self._norms.handed_out(self._probes.running(), values, mean, inverse)
 
 
 def detach_from(output: Any, memory: Memory) -> Any:

@@ -100,9 +100,9 @@ class MaskRecorder:
         """A tensor of zeros and ones was drawn, ones with probability ``keep``."""
         self._wait(noise, Two(0.0, 1.0, keep), self._find(operator), sure=True)
 
-    def drew_uniform(self, noise: torch.Tensor, operator: str) -> None:
-        """Values from 0 to 1 were drawn, which may become a mask."""
-        self._wait(noise, Even(0.0, 1.0), self._find(operator), sure=False)
+    def drew_uniform(self, noise: torch.Tensor, operator: str, low: float = 0.0, high: float = 1.0) -> None:
+        """Values between two bounds were drawn, which may become a mask."""
+        self._wait(noise, Even(low, high), self._find(operator), sure=False)
 
     def whole(self, noise: torch.Tensor, operator: str) -> None:
         """A lone zero, which is what dropout multiplies with at p = 1 instead of drawing."""

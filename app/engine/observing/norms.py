@@ -109,26 +109,22 @@ class NormRecorder:
         """Whether it is others' code, which may work in place: its input has to be read before it runs."""
         return not getattr(type(module).forward, "__module__", "").startswith("torch.nn.")
 
-    def handed_out(self, module: nn.Module | None, mean: torch.Tensor, inverse: torch.Tensor) -> None:
-        """``native_batch_norm`` returned the batch's mean and 1 / sqrt(variance + eps).
+    def handed_out(
+        self, module: nn.Module | None, values: torch.Tensor, mean: torch.Tensor, inverse: torch.Tensor
+    ) -> None:
+        """``native_batch_norm`` returned the mean of ``values`` and 1 / sqrt(variance + eps).
 
         In half precision they are rounded: where exact ones are asked for they are computed instead.
         """
         batches = self._batches.get(self._rows.index_of(module)) if module is not None else None
         if batches is None or batches.pending is None or isinstance(module, _InstanceNorm):
             return
-        values, before = batches.pending
         channels = mean.numel()
         if channels == 0 or values.numel() % channels or (self._exact and mean.element_size() < 4):
             return
         eps = float(getattr(module, "eps", 0.0))
         variance = np.maximum(doubles(inverse) ** -2.0 - eps, 0.0)
         self._add(batches, doubles(mean), variance, values.numel() // channels)
-        parts = len(batches.means) - before
-        if parts > 1:
-            # One call that normalises its batch in parts, as ghost batch norm does: equal ones, or of unknown size.
-            each, rest = divmod(values.numel() // channels, parts)
-            batches.counts[before:] = [0 if rest else each] * parts
 
     def left(self, row: int) -> None:
         """The module of a row has run."""

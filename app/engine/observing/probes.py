@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import torch
@@ -48,6 +48,13 @@ class _Running:
     known: int
     """Drops that were known when it was entered."""
     raising: BaseException | None
+    late: Any = None
+    """The handle of a hook of ours behind the module's own, which may return something else."""
+
+    def forget(self) -> None:
+        """It was left, however."""
+        if self.late is not None:
+            self.late.remove()
 
 
 @dataclass
@@ -123,7 +130,7 @@ class Probes:
             handle.remove()
         self._handles = []
         self._last = None
-        self._stack.clear()
+        self._clear()
         # They lead back to the observer: a cycle that would keep all of a run's copies until the next collection.
         self._listeners, self.watch, self.drops = Listeners(), None, ()
 
@@ -141,7 +148,11 @@ class Probes:
         """Another forward begins. ``drops`` will hold what it is known to drop."""
         self.failed = self._last = None
         self.drops = drops
-        self._stack.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        while self._stack:
+            self._stack.pop().forget()
 
     # ---------------------------------------------------------------------------------------------------- the hooks
 
@@ -157,6 +168,8 @@ class Probes:
             return
         entry = _Running(module, row, time.perf_counter(), len(self.drops), sys.exc_info()[1])
         self._stack.append(entry)
+        if module._forward_hooks:
+            entry.late = module.register_forward_hook(partial(self._leave_late, entry), always_call=True)
         if self._should_stop():
             raise Cancelled
         if row >= 0 and (self._rows_heard is None or row in self._rows_heard):
@@ -172,13 +185,27 @@ class Probes:
             if not any(entry.module is module for entry in stack):
                 return
             while stack[-1].module is not module:  # left by an exception that no hook is called for, caught on the way
-                stack.pop()
-        entry = stack.pop()
+                stack.pop().forget()
+        if stack[-1].late is None or self._raised(stack[-1]) is not None:
+            self._leave(stack[-1], now, args, output)
+
+    def _leave_late(self, entry: _Running, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if threading.get_ident() == self._thread and self._stack and self._stack[-1] is entry:
+            self._leave(entry, time.perf_counter(), args, output)
+
+    @staticmethod
+    def _raised(entry: _Running) -> BaseException | None:
         error = sys.exc_info()[1]
-        if error is not None and error is not entry.raising:
+        return None if error is entry.raising else error
+
+    def _leave(self, entry: _Running, now: float, args: tuple[Any, ...], output: Any) -> None:
+        self._stack.pop()
+        entry.forget()
+        error = self._raised(entry)
+        if error is not None:
             self._note_failure(error, entry)
             return
-        row = entry.row
+        row, module = entry.row, entry.module
         if row < 0 or self._rows_heard is None or row in self._rows_heard:
             for listener in self._listeners.left:
                 listener(row, module, args, output, entry.known)
@@ -204,7 +231,7 @@ class Probes:
         if tensor is None:
             capture.unseen = Clause("no-tensor-output", {"type": type(output).__name__})
             return
-        capture.shape, capture.dtype = tuple(tensor.shape), _name(tensor.dtype)
+        capture.shape, capture.dtype = () if tensor.is_nested else tuple(tensor.shape), _name(tensor.dtype)
         capture.requires_grad, capture.is_inference = tensor.requires_grad, tensor.is_inference()
         # The dispatch mode is not to see what we do with it; autograd does not, since it is detached first.
         with torch._C._DisableTorchDispatch():

@@ -329,8 +329,18 @@ def once(mask: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def is_unit_interval(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether ``uniform_(tensor, from, to)`` draws from 0 to 1."""
+def bounds(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[float, float]:
+    """Between which ``uniform_(tensor, from, to)`` draws."""
     low = args[1] if len(args) > 1 else kwargs.get("from", 0.0)
     high = args[2] if len(args) > 2 else kwargs.get("to", 1.0)
-    return bool(low == 0 and high == 1)
+    return float(low), float(high)
+
+
+def keep_of(p: Any, probabilities: Any) -> float | None:
+    """With which probability ``bernoulli(probabilities)`` and ``bernoulli(tensor, p)`` draw ones, if with one alone."""
+    if isinstance(p, float):
+        return p
+    if p is not None or type(probabilities) is not torch.Tensor or not probabilities.numel():
+        return None
+    low, high = torch.aminmax(probabilities.detach())
+    return float(low) if low == high else None
