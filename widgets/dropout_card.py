@@ -157,7 +157,11 @@ class DropoutCard(QWidget):
             self.survival.retheme()
 
     def _what(self, site: DropoutSite) -> str:
-        unit = {"channel": self.tr("whole channels"), "sample": self.tr("whole samples")}
+        unit = {
+            "channel": self.tr("whole channels"),
+            "sample": self.tr("whole samples"),
+            "batch": self.tr("the whole batch"),
+        }
         parts = [site.function, unit.get(site.unit, self.tr("single elements"))]
         if site.alpha:
             parts.append(self.tr("set to a constant below zero"))
@@ -175,7 +179,9 @@ class DropoutCard(QWidget):
         if site.mask is None:
             return
         unit = self.tr("channel") if site.unit == "channel" else self.tr("unit")
-        self.picture.set_data(site.mask, site.unit == "channel", unit, self.tr("sample"))
+        # One draw over a whole batch is one row for each forward.
+        rows = self.tr("forward") if site.unit == "batch" else self.tr("sample")
+        self.picture.set_data(site.mask, site.unit == "channel", unit, rows)
         if site.this_run is not None and site.mask.size < site.this_run.total:
             text = self.tr("the first %1 of a mask of %2")
             self.part.setText(

@@ -51,7 +51,7 @@ class DropoutSite:
     place: Place
     source: str | None
     unit: str
-    """``element``, ``channel`` or ``sample``."""
+    """``element``, ``channel``, ``sample`` or ``batch``."""
     p: float | None
     active: bool
     follows_flag: bool | None

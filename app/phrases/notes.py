@@ -41,6 +41,9 @@ PHRASES: dict[str, str] = {
     "no-tensor-output": QT_TRANSLATE_NOOP("phrases", "It returned no tensor, but {type}."),
     "not-readable": QT_TRANSLATE_NOOP("phrases", "Its output ({type}, {dtype}) has no plain values to read."),
     "norm-input-unreadable": QT_TRANSLATE_NOOP("phrases", "Its input has no plain values to compute statistics from."),
+    "norm-input-hooked": QT_TRANSLATE_NOOP(
+        "phrases", "Hooks of its own may change its input, so the batch's statistics are not read."
+    ),
     "norm-not-asked": QT_TRANSLATE_NOOP("phrases", "This batch's statistics were not asked for."),
     "other-thread": QT_TRANSLATE_NOOP(
         "phrases", "Called in a thread of the model’s own, where neither its values nor its dropouts can be seen."

@@ -234,7 +234,7 @@ def _drops(one: DropoutCapture) -> str:
         return _say("drops-nothing")
     if one.p is None:
         return _say("drops-rate", observed=one.observed, total=one.total)
-    if one.alpha or one.p >= 1 or one.unit == "sample":
+    if one.alpha or one.p >= 1 or one.unit in ("sample", "batch"):
         # These do not scale what is left by 1 / (1 − p), or need not.
         return _say("drops-observed", observed=one.observed, total=one.total, p=one.p)
     return _say("drops-scaled", observed=one.observed, total=one.total, scale=1 / (1 - one.p))

@@ -206,6 +206,7 @@ def test_kept_updates_are_said() -> None:
         ({"p": 1.0, "observed": 1.0}, "100\u00a0% of 512, nominal 100\u00a0%"),
         ({"alpha": True}, "49.6\u00a0% of 512, nominal 50\u00a0%"),
         ({"unit": "sample"}, "49.6\u00a0% of 512, nominal 50\u00a0%"),
+        ({"unit": "batch"}, "49.6\u00a0% of 512, nominal 50\u00a0%"),
         ({"p": None}, "49.6\u00a0% of 512"),
         ({"unseen": Clause("some-reason")}, "some-reason"),
     ],

@@ -216,6 +216,21 @@ def test_drop_path_drops_samples() -> None:
     assert drop.dropped is not None and drop.dropped.shape == (4, 3, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("noise", "unit", "draws"),
+    [((4, 1), "sample", 4), ((1, 1), "batch", 1), ((1,), "batch", 1), ((), "batch", 1), ((4, 8), "element", 32)],
+)
+def test_what_one_draw_decides_over(noise: tuple[int, ...], unit: str, draws: int) -> None:
+    model = Calls(lambda m, x: x * torch.empty(noise).bernoulli_(0.5))
+    drop, output = only(model, torch.ones(4, 8))
+    assert drop.unit == unit
+    assert drop.dropped is not None and torch.equal(drop.dropped, output == 0)
+    inputs = Inputs((torch.ones(4, 8),), {}, 4)
+    frame = runner.run(model, inputs, Run(id=1, batch=4, grad_mode="no_grad"), rows=Rows(model))
+    (site,) = frame.dropouts
+    assert (site.unit, site.total) == (unit, draws)
+
+
 def line(function: Any, offset: int) -> str:
     return f"{__file__}:{inspect.getsourcelines(function)[1] + offset}"
 

@@ -239,4 +239,4 @@ def test_a_norm_whose_own_hook_may_change_its_input_is_not_told_from_what_the_ho
     if training:  # the operator tells
         assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], 10 * values.mean(0), rtol=1e-4)
     else:
-        assert seen.batch_mean is None and seen.unseen is not None and seen.unseen.id == "norm-input-unreadable"
+        assert seen.batch_mean is None and seen.unseen is not None and seen.unseen.id == "norm-input-hooked"

@@ -81,6 +81,22 @@ def test_the_figures_of_this_run_and_of_the_last_runs(page: DropoutPage, qtbot: 
     assert card.against.text() == "nominal 20\u00a0%,\n6\u202f500 of 32\u202f768"
 
 
+@pytest.mark.parametrize(
+    ("unit", "words", "rows"),
+    [
+        ("element", "single elements", "sample"),
+        ("channel", "whole channels", "sample"),
+        ("sample", "whole samples", "sample"),
+        ("batch", "the whole batch", "forward"),
+    ],
+)
+def test_what_one_draw_decides_over_in_words(page: DropoutPage, qtbot: QtBot, unit: str, words: str, rows: str) -> None:
+    show(page, qtbot, site(unit=unit))
+    card = page.cards()[0]
+    assert card.what.text() == f"Dropout, {words}"
+    assert card.picture.table().header[0] == rows
+
+
 def test_whole_channels_are_tiles_with_surface_between(picture: Any, qtbot: QtBot) -> None:
     mask = MaskImage()
     qtbot.addWidget(mask)

@@ -220,7 +220,8 @@ class MaskRecorder:
         drop.dropped = dropped if holds else None
         drop.unseen = None if holds else Clause("mask-check-failed")
         if holds and dropped.dim() == 0 and drop.input_shape is not None:
-            drop.dropped = dropped.expand(drop.input_shape)
+            # At p = 1 torch multiplies every value by a lone zero; else one draw decides over all of them.
+            drop.dropped = dropped.expand(drop.input_shape if drop.p == 1 else [1] * len(drop.input_shape))
         if drop.dropped is not None and drop.input_shape is not None:
             drop.unit = unit_of(drop.function, drop.dropped.shape, drop.input_shape)
 
@@ -360,11 +361,13 @@ def _holds(dropped: torch.Tensor, product: torch.Tensor) -> bool:
 
 
 def unit_of(function: str, mask: Sequence[int], values: Sequence[int]) -> str:
-    """What one draw decides over: an ``element``, a whole ``channel`` or a whole ``sample``."""
+    """What one draw decides over: an ``element``, a whole ``channel``, a whole ``sample`` or the whole ``batch``."""
     if any(part in function.lower() for part in ("1d", "2d", "3d", "feature")):
         return "channel"
     if tuple(mask) == tuple(values):
         return "element"
+    if all(size == 1 for size in mask) and len(values) > 0 and (len(values) == 1 or values[0] > 1):
+        return "batch"
     if len(mask) > 1 and all(size == 1 for size in mask[1:]):
         return "sample"
     return "channel" if len(mask) > 2 and all(size == 1 for size in mask[2:]) else "element"

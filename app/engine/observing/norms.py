@@ -135,7 +135,7 @@ class NormRecorder:
         _, before = batches.pending
         if len(batches.means) == before:
             if _may_be_given_another(module):
-                batches.unseen = Clause("norm-input-unreadable")
+                batches.unseen = Clause("norm-input-hooked")
             elif self._exact:
                 self._compute(module, batches)
             else:
