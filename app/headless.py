@@ -35,9 +35,12 @@ def check_command(setup: Setup, allow: list[str], json: bool) -> int:
         told = failure(0, error)
         sentence = phrase(error.clause) if error.clause is not None else told.message
         return _cannot_look(sentence, told.traceback if error.__cause__ is not None else "")
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # Whatever else the model's code does, its exit status must not pass for a verdict.
-        return _cannot_look(f"The check stopped at {type(error).__name__}: {error}", failure(0, error).traceback)
+        heard = failure(0, error)
+        return _cannot_look(f"The check stopped at {heard.type}: {heard.message}", heard.traceback)
     if json:
         _write(sys.stderr, "\n".join(report.head()))
     _write(out, report.json() if json else report.text())

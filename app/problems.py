@@ -38,7 +38,7 @@ def _sentence(failure: Failure) -> str:
         return phrase(failure.clause)
     if failure.kind == "run":
         first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.type
-        said = f" in {failure.module}: " in first if failure.module else first.startswith("The model ")
+        said = f" in {failure.module}" in first if failure.module else first.startswith("The model ")
         if said:  # where it was, by the engine's own sentence
             told = _tr("The run stopped. {message}").format(message=_ended(first))
         else:

@@ -105,10 +105,20 @@ class Session(Conversation):
         self.ask(
             setup.command(self.new_id()),
             self._on_opened,
-            lambda failure: self.needs_consent(
-                failure, setup.trust, lambda trust: self.open(replace(setup, trust=trust))
+            lambda failure: (
+                self.needs_consent(failure, setup.trust, lambda trust: self.open(replace(setup, trust=trust)))
+                or self._was_cancelled(failure)
             ),
         )
+
+    def _was_cancelled(self, failure: p.Failure) -> bool:
+        """Whether the person gave up opening; without a word the window would seem to go on with it."""
+        if failure.kind != "cancelled" or self.setup is None:
+            return False
+        self.refused.emit()
+        text = self.tr("Opening {spec} was cancelled.").format(spec=self.setup.spec)
+        self.problem.emit(Problem(text, kind="cancelled"))
+        return True
 
     def restart(self) -> None:
         """After the process's end: the same model again, with modes, parameters, grad mode, inputs and selection."""

@@ -122,6 +122,9 @@ class Offscreen:
         settings = Settings(store)
         self.session = Session(Client(command=self._command), trusted=settings.trusts)
         self.session.problem.connect(lambda problem: self.problems.append(problem.sentence))
+        self.session.consent_needed.connect(
+            lambda consent: self.problems.append(f"{consent.sentence} --trust allows it.")
+        )
         self.window = Window(self.session, settings, follower)
         self.window.resize(*self._size)
         self.window.show()
@@ -187,10 +190,12 @@ class Offscreen:
                 loop.quit()
 
         self.session.problem.connect(fail)
+        self.session.consent_needed.connect(fail)  # there is nobody to ask
         cycle.settled.connect(loop.quit)
         QTimer.singleShot(PATIENCE_MS, loop, loop.quit)
         action()
         loop.exec()
         self.session.problem.disconnect(fail)
+        self.session.consent_needed.disconnect(fail)
         cycle.settled.disconnect(loop.quit)
         return not failed

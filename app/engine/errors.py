@@ -41,6 +41,12 @@ def said(error: BaseException) -> str:
         return f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
 
 
+def told(error: BaseException) -> str:
+    """An exception by its class and its words, where it has any."""
+    words = said(error)
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 _FULL = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "Invalid buffer size")
 """As CUDA and MPS say it, the CPU on Linux and on Windows, cuBLAS, and MPS again."""
 

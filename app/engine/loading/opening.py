@@ -24,6 +24,8 @@ from modelight.engine.errors import (
     is_out_of_memory,
     never_stop,
     no_progress,
+    said,
+    told,
 )
 from modelight.engine.loading import arguments, checkpoint, inputs, signatures, sources, spec, trial, whole
 from modelight.engine.loading.paths import located
@@ -187,18 +189,20 @@ def _guarded(construct: Callable[[], Any], target: Any, parsed: Spec) -> Any:
         raise
     except SystemExit as error:
         raise EngineError(f"{what} called sys.exit() instead of returning a model.", kind="build") from error
-    except TypeError as error:
-        hint = _signature(target) if _is_about_arguments(error) else ""
-        raise EngineError(f"{what} could not be built: {error}{sources.place(error)}.{hint}", kind="build") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise  # in a terminal it is the person's own
+    except BaseException as error:
         if is_out_of_memory(error):
             raise EngineError(f"{what} does not fit into memory.", kind="memory") from error
-        problem = f"{type(error).__name__}: {error}{sources.place(error)}"
-        raise EngineError(f"{what} could not be built: {problem}", kind="build") from error
+        if _is_about_arguments(error):
+            raise EngineError(f"{what} could not be built: {error}.{_signature(target)}", kind="build") from error
+        problem = f"{told(error)}{sources.place(error)}"
+        raise EngineError(f"{what} could not be built: {problem}.", kind="build") from error
 
 
-def _is_about_arguments(error: TypeError) -> bool:
-    return "argument" in str(error)
+def _is_about_arguments(error: BaseException) -> bool:
+    """Whether it was the call itself that failed: the constructor's own code has not begun."""
+    return isinstance(error, TypeError) and "argument" in said(error) and not sources.place(error)
 
 
 def _signature(target: Any) -> str:
@@ -217,7 +221,7 @@ def _no_module(built: Any, resolved: Resolved) -> str:
         return (
             f"{what} returned {len(built)} things, a model among them: write a function that returns the model alone."
         )
-    kind = "nothing" if built is None else f"a {type(built).__name__}"
+    kind = "nothing" if built is None else f"an object of type {type(built).__name__}"
     return f"{what} returned {kind}, not a torch.nn.Module{_offered(resolved)}."
 
 
@@ -231,8 +235,11 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        words = str(error).strip().splitlines()[0]
-        raise EngineError(f"The device “{name}” cannot be used here: {words}", kind="build") from error
+        # The first sentence: torch goes on to list every backend that it knows.
+        words = said(error).strip().splitlines()[0].partition(". ")[0].rstrip(".")
+        raise EngineError(f"The device “{name}” cannot be used here: {words}.", kind="build") from error
+    if device.type == "meta":
+        raise EngineError("The device “meta” holds no values: a model there cannot be run. Choose cpu.", kind="build")
     return device
 
 

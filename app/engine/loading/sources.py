@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from modelight.engine.errors import EngineError
+from modelight.engine.errors import EngineError, told
 from modelight.engine.loading.paths import located
 
+_ENGINE = Path(__file__).parents[1]
 _ALIAS = "modelight_user_"
 _STANDARD = sysconfig.get_path("stdlib")
 _user_modules: set[str] = set()
@@ -183,10 +184,10 @@ def _importing(what: str) -> Iterator[None]:
             f"{what} imports “{error.name}”, which is not installed in this Python ({sys.executable}){place(error)}.",
             kind="import",
         ) from error
-    except Exception as error:
-        raise EngineError(
-            f"{what} could not be imported: {type(error).__name__}: {error}{place(error)}.", kind="import"
-        ) from error
+    except KeyboardInterrupt:
+        raise  # in a terminal it is the person's own
+    except BaseException as error:
+        raise EngineError(f"{what} could not be imported: {told(error)}{place(error)}.", kind="import") from error
     finally:
         _remember_since(before)
 
@@ -218,7 +219,7 @@ def _is_library(file: str) -> bool:
 
 def _is_of_interest(file: str) -> bool:
     """Not this loader's own frames, nor those of the import machinery."""
-    return "importlib" not in file and Path(file).parent != Path(__file__).parent
+    return "importlib" not in file and not Path(file).is_relative_to(_ENGINE)
 
 
 def _no_module(name: str, missing: str, directory: str) -> str:

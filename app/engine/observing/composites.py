@@ -51,7 +51,10 @@ def as_without_mode(func: OpOverload, call: Callable[[], Any]) -> Any:
 
 @cache
 def _has_kernel(func: OpOverload, key: str) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)  # type: ignore[no-untyped-call]
+    try:
+        return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # ``aten::sym_size`` and the like are operators to Python and none to the dispatcher
+        return False
 
 
 _VIEWS = torch._C.DispatchKey.ADInplaceOrView

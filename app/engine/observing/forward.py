@@ -13,7 +13,7 @@ from torch import nn
 
 from modelight import protocol
 from modelight.engine.batches import Batch
-from modelight.engine.errors import Cancelled, EngineError, ShouldStop, is_out_of_memory, never_stop
+from modelight.engine.errors import Cancelled, EngineError, ShouldStop, is_out_of_memory, never_stop, said
 from modelight.engine.modules import explain, structure
 from modelight.engine.modules.rows import Rows
 from modelight.engine.observing import rng
@@ -147,9 +147,9 @@ class Observer:
                 began = time.perf_counter()
                 output = self._model(*batch.args, **batch.kwargs)
                 return output, time.perf_counter() - began
-        except Cancelled:
+        except (Cancelled, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._failure(error) from error
         finally:
             watch.close()
@@ -159,12 +159,15 @@ class Observer:
         failed = self._probes.failed
         path = failed[1] if failed is not None else ""
         if is_out_of_memory(error):
-            return EngineError(f"Not enough memory{f' in {path}' if path else ''}: {error}", kind="memory", module=path)
+            return EngineError(
+                f"Not enough memory{f' in {path}' if path else ''}: {said(error)}", kind="memory", module=path
+            )
         if isinstance(error, SystemExit):
             return EngineError(f"The model called sys.exit({error.code!r})", kind="run", module=path)
         where = f" in {path}" if path else ""
         reason = explain.failure(self._rows.modules[self._rows.by_path(path)], error)
-        message = f"The model raised {type(error).__name__}{where}: {error}"
+        words = said(error)
+        message = f"The model raised {type(error).__name__}{where}" + (f": {words}" if words else "")
         return EngineError(message, kind="run", module=path, clause=reason)
 
     # ---------------------------------------------------------------------------------------------------- listening

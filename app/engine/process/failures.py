@@ -8,7 +8,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from modelight.engine.errors import EngineError, is_out_of_memory, said
+from modelight.engine.errors import EngineError, is_out_of_memory, said, told
 from modelight.protocol import Failure, plain
 
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
@@ -29,7 +29,7 @@ def failure(command_id: int, error: BaseException) -> Failure:
     if isinstance(error, EngineError):
         kind, clause, module = error.kind, error.clause, error.module
     elif (place := _place(error)) is not None:
-        kind, message = "build", f"The code of the model raised {_named(error)} ({place})."
+        kind, message = "build", f"The code of the model raised {told(error)} ({place})."
     if kind != "memory" and is_out_of_memory(origin):
         where, words = f" in {module}" if module else "", _INTERNALS.sub("", said(origin))
         kind, clause, message = "memory", None, f"Not enough memory{where}" + (f": {words}" if words else ".")
@@ -42,11 +42,6 @@ def failure(command_id: int, error: BaseException) -> Failure:
         clause=clause,
         module=module,
     )
-
-
-def _named(error: BaseException) -> str:
-    words = said(error)
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _place(error: BaseException) -> str | None:
