@@ -46,6 +46,10 @@ def _usual_keys() -> frozenset[int]:
 _USUAL = _usual_keys()
 
 
+def _memory(tensor: torch.Tensor, count: int) -> Any:
+    return _kind(count).from_address(tensor.data_ptr())
+
+
 def is_ordinary(tensor: torch.Tensor) -> bool:
     """Whether it is strided memory on the CPU and no more: not sparse, nested, quantized, lazily negated or conjugated,
     a fake, a wrapper of other tensors or inside a function transform.
@@ -63,13 +67,13 @@ def is_plain(tensor: torch.Tensor) -> bool:
 def window(tensor: torch.Tensor) -> Bytes:
     """All bytes of a contiguous tensor."""
     count = tensor.numel() * tensor.element_size()
-    return np.ndarray(count, np.uint8, _kind(count).from_address(tensor.data_ptr()))
+    return np.ndarray(count, np.uint8, _memory(tensor, count))
 
 
 def values(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """All values of a plain tensor, in its shape."""
     count = tensor.numel() * tensor.element_size()
-    return np.ndarray(tuple(tensor.shape), _NUMPY[tensor.dtype], _kind(count).from_address(tensor.data_ptr()))
+    return np.ndarray(tuple(tensor.shape), _NUMPY[tensor.dtype], _memory(tensor, count))
 
 
 def doubles(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -84,5 +88,5 @@ def doubles(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 def blocks(tensor: torch.Tensor, count: int, step: int, size: int) -> np.ndarray[Any, Any]:
     """Of a plain tensor ``count`` × ``size`` values: neighbours, with ``step`` values from one block to the next."""
     width = tensor.element_size()
-    memory = _kind(tensor.numel() * width).from_address(tensor.data_ptr())
+    memory = _memory(tensor, tensor.numel() * width)
     return np.ndarray((count, size), _NUMPY[tensor.dtype], memory, 0, (step * width, width))

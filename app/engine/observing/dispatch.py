@@ -215,7 +215,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-class HiddenWatch(Watch):
+class HiddenWatch(Watch):  # type: ignore[no-untyped-call]
     """The mode where torch's compiler has been imported.
 
     Torch hides a ``__torch_dispatch__`` that stands in a class from the compiler (``torch._disable_dynamo``), and
@@ -229,7 +229,7 @@ class HiddenWatch(Watch):
         return self.dispatch(func, types, args, kwargs)
 
 
-class CompilingWatch(HiddenWatch):
+class CompilingWatch(HiddenWatch):  # type: ignore[no-untyped-call]
     """The mode under which torch's compiler works as it does without: FlexAttention asks it even where nobody
     compiles, and takes no refusal."""
 
@@ -239,4 +239,4 @@ class CompilingWatch(HiddenWatch):
 
 
 # Set when the class is made already, torch does not see it.
-Watch.__torch_dispatch__ = Watch.dispatch  # type: ignore[method-assign]
+Watch.__torch_dispatch__ = Watch.dispatch  # type: ignore[method-assign, assignment]

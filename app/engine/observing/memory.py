@@ -112,7 +112,7 @@ class _PlainCopy:
         width = alias.element_size()
         self._alias = alias
         self._place, self._length = alias.data_ptr(), alias.numel() * width
-        self._end = alias.storage_offset() * width + self._length
+        self._end = int(alias.storage_offset()) * width + self._length
         self.is_whole = not lazily
         self._saved = b"" if lazily else ctypes.string_at(self._place, self._length)
         self._sample = self._take() if lazily else b""

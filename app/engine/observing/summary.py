@@ -49,9 +49,9 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class Taken(NamedTuple):
-    """What one tensor showed: ``count`` values, their extremes (None where all are NaN), and some of them."""
+    """What one tensor showed: ``total`` values, their extremes (None where all are NaN), and some of them."""
 
-    count: int
+    total: int
     step: int
     minimum: float | None
     maximum: float | None
