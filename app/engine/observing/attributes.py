@@ -20,7 +20,7 @@ from torch import nn
 
 from modelight.engine.modules import flag
 from modelight.engine.modules.hidden import holds_attributes
-from modelight.engine.observing.memory import bytes_of, distance, region_of, same_bytes
+from modelight.engine.observing.memory import bytes_of, distance, has_memory, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
@@ -236,9 +236,11 @@ def _same_items(value: Any, saved: Any) -> bool:
 def _same_values(now: Any, then: Any) -> bool:
     """Whether two tensors hold the same bits in the same form, so that only the name was bound anew."""
     pair = (now, then)
-    if not all(type(value) is torch.Tensor and value.layout is torch.strided for value in pair):
+    if not all(type(value) is torch.Tensor and value.layout is torch.strided and not value.is_nested for value in pair):
         return False
-    if (now.dtype, now.shape, now.device) != (then.dtype, then.shape, then.device) or now.is_meta:
+    if (now.dtype, now.shape, now.device) != (then.dtype, then.shape, then.device):
+        return False
+    if not all(map(has_memory, pair)):
         return False
     left, right = (value.detach().contiguous() for value in pair)
     return same_bytes(*(bytes_of(value, region_of(value)) for value in (left, right)))

@@ -38,8 +38,21 @@ def parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         yield from (tensor.crow_indices(), tensor.col_indices(), tensor.values())
     elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
         yield from (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
-    elif tensor.layout is torch.strided and tensor.device.type != "meta":
+    elif tensor.is_nested:
+        yield torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
+    elif tensor.layout is torch.strided and has_memory(tensor):
         yield tensor
+
+
+def has_memory(tensor: torch.Tensor) -> bool:
+    """Whether the storage of a strided tensor holds all its values: some was given back (``resize_(0)``), or never was.
+
+    To read it all the same would be to read past the end, and torch makes a storage larger that is looked at so.
+    """
+    storage = tensor.untyped_storage()
+    if storage.device.type == "meta" or tensor._is_zerotensor():  # a fake says that it lies on a device
+        return False
+    return tensor.numel() == 0 or storage.nbytes() >= region_of(tensor)[2]
 
 
 def region_of(tensor: torch.Tensor) -> Region:
@@ -88,7 +101,7 @@ class _Copy(Protocol):
         """Whether its storage still holds the region: sharded training gives storages back (``resize_(0)``)."""
 
     def save(self) -> None:
-        """Make it a whole copy, if it is not one yet."""
+        """Make it a whole copy, if it is not one yet and the bytes are still those that it was made of."""
 
     def changed(self) -> bool: ...
 
@@ -117,6 +130,11 @@ class _PlainCopy:
         self._saved = b"" if lazily else ctypes.string_at(self._place, self._length)
         self._sample = self._take() if lazily else b""
 
+    @staticmethod
+    def is_possible(alias: torch.Tensor) -> bool:
+        """:func:`has_memory` of a plain tensor, which needs fewer looks."""
+        return alias.untyped_storage().nbytes() >= (alias.storage_offset() + alias.numel()) * alias.element_size()
+
     def _take(self) -> bytes:
         words = self._length // 8
         if words < SAMPLED_WORDS:
@@ -128,7 +146,7 @@ class _PlainCopy:
         return self._alias.data_ptr() == self._place and self._alias.untyped_storage().nbytes() >= self._end
 
     def save(self) -> None:
-        if not self.is_whole:
+        if not self.is_whole and not self.changed():
             self._saved, self.is_whole = ctypes.string_at(self._place, self._length), True
 
     def changed(self) -> bool:
@@ -175,7 +193,7 @@ class _TensorCopy:
         return self._live.untyped_storage().nbytes() >= self._end
 
     def save(self) -> None:
-        if not self.is_whole:
+        if not self.is_whole and not self.changed():
             self._saved, self.is_whole = self._live.clone(), True
 
     def changed(self) -> bool:
@@ -239,13 +257,16 @@ class Held:
         copies = self._copies
         if self._alias is None or len(copies) != 1 or not copies[0].is_whole or not copies[0].is_there():
             return None
+        if self._alias.is_quantized:
+            return None
         with torch.inference_mode(False), torch.no_grad():
             return distance(self.tensor, copies[0].before(self._alias))
 
     def restore(self) -> None:
-        """Put back what is known."""
+        """Put back what is known. What did not change is not written to: it may lie in memory that is only read."""
         for copy in self._copies:
-            copy.restore()
+            if copy.changed():
+                copy.restore()
         if self.moved and self._alias is not None:
             self.tensor.data = self._alias
         if self.requires_grad_changed and self._requires_grad is not None:
@@ -273,11 +294,13 @@ class Memory:
     def hold(self, tensor: torch.Tensor, lazily: bool) -> Held:
         """:meth:`add`, to be called outside inference mode and without gradients: entering both for each costs more."""
         alias = None
-        if tensor.layout is torch.strided and not hasattr(tensor, "__tensor_flatten__"):
+        if tensor.layout is torch.strided and not hasattr(tensor, "__tensor_flatten__") and not tensor.is_nested:
             alias = tensor.data
-            if type(tensor) in _PLAIN_TYPES and arrays.is_plain(alias):
+            if type(tensor) in _PLAIN_TYPES and arrays.is_plain(alias) and _PlainCopy.is_possible(alias):
                 self._aliases.append(alias)
                 return Held(tensor, alias, (self._plain(alias, lazily),))
+            if alias.untyped_storage().device != alias.device:  # a fake has no memory to look at
+                alias = None
         found = list(parts(tensor))
         self._aliases += [part.data for part in found]
         return Held(tensor, alias, [self._other(part, lazily) for part in found])
@@ -285,11 +308,10 @@ class Memory:
     def _plain(self, alias: torch.Tensor, lazily: bool) -> _Copy:
         place = alias.data_ptr()
         region = 0, place, place + alias.numel() * alias.element_size()
-        known = self._copies.get(region)
-        if known is not None:
-            return known
-        copy = self._copies[region] = _PlainCopy(alias, lazily)
-        if lazily:
+        copy = self._copies.get(region)
+        if copy is None:
+            copy = self._copies[region] = _PlainCopy(alias, lazily)
+        if lazily:  # under each of the storages that may lie over the same memory
             self._lazy.setdefault(alias.untyped_storage()._cdata, []).append(copy)
         return copy
 
@@ -321,14 +343,18 @@ class Memory:
 
 
 def distance(now: torch.Tensor, then: torch.Tensor) -> float | None:
-    """Largest absolute difference of an element; infinite where NaN came or went; None for shapes that differ."""
-    if now.shape != then.shape:
+    """Largest absolute difference of an element; infinite where NaN came or went; None for shapes that differ, and for
+    values that torch makes no numbers of (packed, nested or quantized ones)."""
+    if now.is_nested or then.is_nested or now.shape != then.shape:
         return None
     if now.numel() == 0:
         return 0.0
     with torch.inference_mode(False), torch.no_grad():
         exact = torch.complex128 if now.is_complex() else torch.float64
-        left, right = (value.detach().to("cpu", exact) for value in (now, then))
+        try:
+            left, right = (value.detach().to("cpu", exact) for value in (now, then))
+        except RuntimeError:
+            return None
         same = (left == right) | (left.isnan() & right.isnan())
         gap = torch.where(same, 0.0, (left - right).abs()).max().item()
     return math.inf if math.isnan(gap) else float(gap)
