@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import types
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ MAX_ENTRIES = 400
 MAX_TEXT = 160
 _DEPTH = 10
 _SHOWN = 8
+_LISTS = 3
 Entry = tuple[str, str]
 
 
@@ -78,8 +79,12 @@ def _optimizer(value: Mapping[Any, Any], place: str) -> Iterator[Entry]:
                 yield _join(place, f"param_groups[{index}].{name}"), text_of(item)
 
 
-def text_of(value: Any) -> str:
-    """A plain value as Python writes it, cut to :data:`MAX_TEXT` characters; anything else by what it is."""
+def text_of(value: Any, depth: int = _LISTS) -> str:
+    """A plain value as Python writes it, cut to :data:`MAX_TEXT` characters; anything else by what it is.
+
+    Args:
+        depth: how many lists within lists are written out. A list may hold itself, or another one over and over.
+    """
     value = plain_value(value)
     if value is None or isinstance(value, bool | int | float | complex):
         return _cut(_number(value))
@@ -93,14 +98,21 @@ def text_of(value: Any) -> str:
     if isinstance(value, torch.dtype | torch.device):
         return str(value)
     if isinstance(value, list | tuple | set | frozenset):
-        shown = [text_of(item) for _, item in zip(range(_SHOWN), value, strict=False)]
-        more = f", … ({numbers.count(len(value))})" if len(value) > _SHOWN else ""
-        return _cut(f"[{', '.join(shown)}{more}]")
+        return _listed(value, depth)
     if isinstance(value, Mapping):
         return f"{type(value).__name__} ({numbers.count(len(value))})"
     if isinstance(value, StandIn):
         return _stand_in(value)
     return f"‹{type(value).__module__}.{type(value).__qualname__}›"
+
+
+def _listed(value: Collection[Any], depth: int) -> str:
+    count = numbers.count(len(value))
+    if value and not depth:
+        return f"[… ({count})]"
+    shown = [text_of(item, depth - 1) for _, item in zip(range(_SHOWN), value, strict=False)]
+    more = f", … ({count})" if len(value) > _SHOWN else ""
+    return _cut(f"[{', '.join(shown)}{more}]")
 
 
 def _number(value: Any) -> str:
@@ -114,8 +126,11 @@ def _tensor(value: torch.Tensor) -> str:
     if value.is_nested:
         return "nested tensor"
     readable = value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
-    if value.numel() == 1 and readable and not value.is_nested:
-        return _number(value.item())
+    if value.numel() == 1 and readable:
+        try:
+            return _number(value.item())
+        except RuntimeError:  # bits, or several values in a byte
+            pass
     return f"tensor {numbers.shape(tuple(value.shape))} {str(value.dtype).removeprefix('torch.')}"
 
 

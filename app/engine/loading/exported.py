@@ -121,7 +121,8 @@ class _Archive:
     def bytes(self, name: str) -> torch.Tensor:
         """A record as uint8, on the disk if it can stay there."""
         if self._mapped is None:
-            return torch.frombuffer(bytearray(self._reader.get_record(name)), dtype=torch.uint8)
+            data = bytearray(self._reader.get_record(name))
+            return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
         start, length = self._reader.get_record_offset(name), self._reader.get_record_size(name)
         return torch.empty(0, dtype=torch.uint8).set_(self._mapped, start, (length,))  # type: ignore[call-overload,no-any-return]
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from modelight.engine.loading import standins
+from modelight.engine.loading.torchfiles import first_line, refuse
 
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "ema", "model_ema")
 """Names under which training scripts keep the model, most telling first: decides where several are found."""
@@ -62,14 +63,22 @@ def _search(value: Any, key: str, depth: int, found: list[Candidate], budget: li
     if depth == 0 or budget[0] < 0 or any(word in key.lower() for word in never):
         return
     if isinstance(value, nn.Module):
-        flags = {path: module.training for path, module in value.named_modules() if hasattr(module, "training")}
-        state = value.state_dict()
-        found.append(Candidate(key, dict(state), flags, getattr(state, "_metadata", None)))
+        found.append(_of_module(value, key))
     elif isinstance(value, Mapping):
         _search_mapping(value, key, depth, found, budget, never)
     elif isinstance(value, list | tuple) and len(value) <= _MAX_ITEMS:  # torch.save((weights, settings), …)
         for index, inner in enumerate(value):
             _search(inner, f"{key}.{index}" if key else str(index), depth - 1, found, budget, never)
+
+
+def _of_module(module: nn.Module, key: str) -> Candidate:
+    try:
+        flags = {path: inner.training for path, inner in module.named_modules() if hasattr(inner, "training")}
+        state = module.state_dict()
+    except Exception as error:  # the code of the file's author may do anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise refuse(f"The {type(module).__name__} in the file does not tell its state dict: {what}") from error
+    return Candidate(key, dict(state), flags, getattr(state, "_metadata", None))
 
 
 def _search_mapping(
@@ -100,7 +109,12 @@ def _as_tensor(item: Any) -> Any:
     if isinstance(item, torch.Tensor) and item.is_nested:
         return standins.Nested()
     array = item if isinstance(item, np.ndarray) else standins.array_of(item)
-    return torch.from_numpy(array) if array is not None and array.dtype.kind in "biufc" else item
+    if array is None or array.dtype.kind not in "biufc":
+        return item
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C", copy=False))
+    except TypeError:  # numbers that torch has no type for, such as numpy's longdouble
+        return item
 
 
 def is_state_dict(value: Mapping[Any, Any]) -> bool:

@@ -55,7 +55,8 @@ def load(path: Path, directory: str = "", trust: Trust = False) -> nn.Module:
     """
     if path.is_dir():
         return _from_transformers(path)
-    with sources.on_path(directory, str(path.parent)):
+    # Without consent no code comes from there, and none is to be found there later in place of an installed module.
+    with sources.on_path(*((directory, str(path.parent)) if trust else ())):
         raw = formats.read_raw(path, trust)
     if raw.format == exported.FORMAT:
         raise EngineError(
