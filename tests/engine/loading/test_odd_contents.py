@@ -77,7 +77,7 @@ class Silent(nn.Linear):
 def test_a_module_that_does_not_tell_its_state_is_told_in_a_sentence(tmp_path: Path) -> None:
     path = saved(tmp_path, {"model": Silent(2, 2)})
     for read in (facts.inspect, checkpoint.read):
-        with pytest.raises(EngineError, match="The Silent in the file .* ValueError: not here"):
+        with pytest.raises(EngineError, match=r"The Silent in the file .* ValueError: not here"):
             read(path, trust=True)
 
 
