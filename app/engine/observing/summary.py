@@ -1,10 +1,10 @@
 """Tensors to few numbers: a sample taken at once, moments and histograms of all samples in one pass at the end.
 
-Minimum, maximum, NaN and infinity are exact for every capture. Mean, deviation and histogram come from at most
+Minimum, maximum, NaN and infinity are exact for every capture. Mean, deviation and histogram come from about
 :data:`SAMPLE` values, in blocks at an odd stride (so that sampling does not lock to rows of a power of two); measured
 on an untrained ResNet-50 and BERT-base, such a histogram lies within a total variation of 0.11 of the exact one over
-the same range, 0.04 in the median. One numpy pass over all captures costs a fraction of what ``histc`` and ``var_mean``
-cost in each hook.
+the same range, 0.04 to 0.05 in the median. One numpy pass over all captures costs a fraction of what ``histc`` and
+``var_mean`` cost in each hook.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from modelight.engine.observing import arrays
 from modelight.protocol import Array, Stats
 
 SAMPLE = 4096
-_BLOCK = 8
-"""Neighbours taken at each stride: an eighth of the pages touched, and hardly more error than single values."""
+"""Values of one capture; of a tensor less than twice as large, all."""
+_BLOCK = 16
+"""Neighbours taken at each stride: of float32 one line of the processor's cache, whole, since strides are multiples of
+it. Blocks of 8 at any odd stride touch three times as many lines, and are no nearer to the exact histogram."""
 BINS = 64
 _SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 _TOGETHER = 32 * SAMPLE
@@ -139,10 +141,11 @@ def _every(values: Values, factor: int) -> Values:
 
 
 def _step(count: int, limit: int) -> int:
-    """Values from one block to the next: odd, and so that there are as many blocks in every large tensor."""
+    """Values from one block to the next: an odd number of blocks, and so that every large tensor has as many."""
     if count <= limit:
         return 1
-    return max(_BLOCK, (count // max(1, limit // _BLOCK) - 1) | 1)
+    blocks = count // max(1, limit // _BLOCK) // _BLOCK
+    return _BLOCK * (3 if blocks == 2 else (blocks - 1) | 1 if blocks else 1)
 
 
 def _extremes(line: torch.Tensor) -> tuple[float | None, float | None, bool]:
