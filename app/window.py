@@ -142,7 +142,9 @@ class Window(QMainWindow):
     def _show_checkpoint(self, facts: CheckpointFacts, trust: Trust) -> None:
         from modelight.checkpoint_window import CheckpointWindow
 
-        CheckpointWindow(self._session, facts, trust, self).show()
+        window = CheckpointWindow(self._session, self._settings, facts, trust, self)
+        self._follower.changed.connect(window.retheme)
+        window.show()
 
     def reestimate(self) -> None:
         """Open the window that estimates running statistics from the present input."""
