@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from modelight import protocol as p
 from modelight.consent import Consent, consent_for
+from modelight.open_dialog import checkpoint_filter
 from modelight.phrases import phrase
 from modelight.present.checkpoint import checkpoint_data, tensor_data
 from modelight.problems import Problem, problem_of
@@ -148,7 +149,7 @@ class CheckpointWindow(QWidget):
 
     def _choose_other(self) -> None:
         title = self.tr("Compare with")
-        path, _ = QFileDialog.getOpenFileName(self, title, str(Path(self._facts.path).parent))
+        path, _ = QFileDialog.getOpenFileName(self, title, str(Path(self._facts.path).parent), checkpoint_filter())
         if path:
             self.compare_with(path)
 
