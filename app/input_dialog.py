@@ -34,11 +34,12 @@ def make_editor(session: Session, parent: QWidget) -> InputEditor:
 
 def describe(info: InputInfo) -> str:
     """What the model gets now: every tensor with its shape and dtype, and how the shape was found."""
+    several = len(info.tensors) > 1
     tensors = "; ".join(
         f"{tensor.name}: {shape(tensor.shape)}, {tensor.dtype}"
-        if tensor.name
+        if tensor.name and (several or not tensor.name.startswith("["))
         else f"{shape(tensor.shape)} {tensor.dtype}"
         for tensor in info.tensors
     )
-    now = QCoreApplication.translate("InputDialog", "The model gets {tensors}.").format(tensors=tensors)
+    now = QCoreApplication.translate("InputDialog", "The model now gets {tensors}.").format(tensors=tensors)
     return " ".join([now, *(phrase(note) for note in info.notes)])

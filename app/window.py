@@ -13,7 +13,7 @@ from modelight.dropped import Dropped, sort_files
 from modelight.files_link import FilesLink
 from modelight.findings_link import FindingsLink
 from modelight.messages import Messages
-from modelight.open_dialog import CHECKPOINTS, OpenDialog
+from modelight.open_dialog import OpenDialog, checkpoint_filter
 from modelight.pages import Pages
 from modelight.panes import Panes
 from modelight.protocol import CheckpointFacts, Opened, Trust
@@ -121,15 +121,13 @@ class Window(QMainWindow):
 
     def ask_for_checkpoint(self) -> None:
         """Choose a checkpoint for the open model."""
-        kinds = self.tr("Checkpoints ({kinds})").format(kinds=CHECKPOINTS)
-        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load a checkpoint"), "", kinds)
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load a checkpoint"), "", checkpoint_filter())
         if path:
             self._session.load_checkpoint(path)
 
     def ask_for_inspection(self) -> None:
         """Choose a checkpoint to look into, without its model."""
-        kinds = self.tr("Checkpoints ({kinds})").format(kinds=CHECKPOINTS)
-        path, _ = QFileDialog.getOpenFileName(self, self.tr("Look into a checkpoint"), "", kinds)
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Look into a checkpoint"), "", checkpoint_filter())
         if path:
             self.inspect(path)
 
@@ -142,7 +140,9 @@ class Window(QMainWindow):
     def _show_checkpoint(self, facts: CheckpointFacts, trust: Trust) -> None:
         from modelight.checkpoint_window import CheckpointWindow
 
-        CheckpointWindow(self._session, facts, trust, self).show()
+        window = CheckpointWindow(self._session, self._settings, facts, trust, self)
+        self._follower.changed.connect(window.retheme)
+        window.show()
 
     def reestimate(self) -> None:
         """Open the window that estimates running statistics from the present input."""

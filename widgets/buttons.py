@@ -18,6 +18,8 @@ Kind = Literal["plain", "primary", "flat", "train", "eval"]
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
+_COMBO_INSET = 6
+"""Before the words of a choice that can be typed, beyond the frame that Qt gives its field."""
 _KEYBOARD = (
     Qt.FocusReason.TabFocusReason,
     Qt.FocusReason.BacktabFocusReason,
@@ -196,6 +198,11 @@ class ComboBox(QComboBox):
     def minimumSizeHint(self) -> QSize:
         return QSize(72, 28)
 
+    def setEditable(self, editable: bool) -> None:
+        super().setEditable(editable)
+        if (edit := self.lineEdit()) is not None:
+            edit.setTextMargins(_COMBO_INSET, 0, 0, 0)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -207,5 +214,6 @@ class ComboBox(QComboBox):
         painter.setPen(theme.color("text" if self.isEnabled() else "text3"))
         room = self.width() - 34
         text = QFontMetricsF(self.font()).elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room)
-        painter.drawText(QRectF(10, 0, room, self.height()), _LEFT, text)
+        if not self.isEditable():  # else its field writes them
+            painter.drawText(QRectF(10, 0, room, self.height()), _LEFT, text)
         paint_sign(painter, QPointF(self.width() - 14, self.height() / 2), "chevron")

@@ -23,6 +23,8 @@ _SHOWN_AROUND = 4
 _SHOWN_ATTENTION = 3
 _NAMES = 200
 """Width of the names in these lists, in logical pixels."""
+_LINE = 18
+"""Height of a line below the tree: words, or figures with their badge."""
 
 
 class ValuesPlot(Plot):
@@ -129,6 +131,8 @@ class CheckpointPage(QWidget):
         self.compare.clicked.connect(self.compare_requested)
         self.reload = Button(self.tr("Reload"))
         self.reload.clicked.connect(self.reload_requested)
+        for line in (self.figures, self.words):
+            line.setMinimumHeight(_LINE)  # one takes the place of the other
         self.tree.row_selected.connect(self._on_row_selected)
         self._lay_out()
         self._show_nothing(self.tr("Select a tensor to see its values."))
@@ -189,6 +193,7 @@ class CheckpointPage(QWidget):
         self.notes.setText("\n".join(data.notes))
         self.notes.setVisible(bool(data.notes))
         self.tree.set_rows(data.rows)
+        self._keep_room(False)
         self._show_nothing(self.tr("Select a tensor to see its values."))
 
     def holds_text(self, data: CheckpointData) -> str:
@@ -219,8 +224,13 @@ class CheckpointPage(QWidget):
         set_tone(self.words, "attention" if data.changed else "text2")
         self.words.setVisible(data.changed or bool(data.words))
         self.reload.setVisible(data.changed)
+        self._keep_room(True)
         self.plot.setVisible(data.counts is not None)
         self.plot.set_data(data)
+
+    def set_failed(self, words: str) -> None:
+        """The values of the selected tensor could not be read, and why."""
+        self._show_nothing(words)
 
     def set_reading(self, share: float | None) -> None:
         """The values of the selected tensor are being read; ``share`` (0 to 1) of them, where that is known."""
@@ -243,6 +253,12 @@ class CheckpointPage(QWidget):
             return
         self.set_reading(None)
         self.tensor_requested.emit(selected.key)
+
+    def _keep_room(self, keep: bool) -> None:
+        """Whether the plot's place stays free while there is none: the rows above must not jump at each selection."""
+        policy = self.plot.sizePolicy()
+        policy.setRetainSizeWhenHidden(keep)
+        self.plot.setSizePolicy(policy)
 
     def _show_nothing(self, words: str) -> None:
         self.plot.hide()

@@ -57,7 +57,7 @@ class Column(IntEnum):
 
 
 _NAME, _NAME_WIDE, _WIDE = 168, 260, 760
-"""Width of the names, and of those in a table at least so wide."""
+"""Width of the names, and the most that they get in a table at least so wide."""
 _MOST = {Column.SHAPE: 132, Column.DTYPE: 84, Column.SIZE: 72, Column.DIFFERENCE: 200}
 """Columns as wide as what stands in them, up to so many logical pixels."""
 _GIVING_WAY = (Column.DTYPE, Column.KIND)
@@ -232,6 +232,7 @@ class CheckpointTree(QTreeView):
         super().__init__(parent)
         self._model = CheckpointModel(self)
         self._widths = dict.fromkeys(Column, _LEAST)
+        self._name_width = _NAME
         self.setModel(self._model)
         self.setItemDelegate(CheckpointDelegate(self))
         self.setObjectName("checkpoint-tree")
@@ -260,12 +261,24 @@ class CheckpointTree(QTreeView):
     def set_rows(self, rows: Sequence[CheckpointRow]) -> None:
         """Show another checkpoint, unfolded where it is not too large."""
         self._model.set_rows(rows)
+        self._name_width = self._names(rows[:_MEASURED])
         self.setColumnHidden(Column.DIFFERENCE, not any(row.difference for row in rows))
         self._measure(rows[:_MEASURED])
         if len(rows) <= _EXPAND_UP_TO:
             self.expandAll()
         else:
             self.expandToDepth(0)
+
+    def _names(self, rows: Sequence[CheckpointRow]) -> int:
+        """What the names need, with their indentation, up to a limit."""
+        metrics = QFontMetricsF(theme.font(13, 500))
+        depths: list[int] = []
+        widest = 0.0
+        for row in rows:
+            depths.append(depths[row.parent] + 1 if row.parent >= 0 else 1)
+            lamp = _LAMP if row.mode is not None else 0
+            widest = max(widest, depths[-1] * self.indentation() + lamp + metrics.horizontalAdvance(row.name))
+        return max(_NAME, min(_NAME_WIDE, round(widest) + 3 * _PAD))
 
     def _measure(self, rows: Sequence[CheckpointRow]) -> None:
         metrics = QFontMetricsF(theme.font(12, 500))
@@ -286,7 +299,7 @@ class CheckpointTree(QTreeView):
         header, width = self.header(), self.viewport().width()
         for column in _GIVING_WAY:
             self.setColumnHidden(column, False)
-        header.resizeSection(Column.NAME, _NAME_WIDE if width >= _WIDE else _NAME)
+        header.resizeSection(Column.NAME, self._name_width if width >= _WIDE else _NAME)
         for column in _GIVING_WAY:
             if self._taken() + _KIND_LEAST * (not self.isColumnHidden(Column.KIND)) + _LEAST > width:
                 self.setColumnHidden(column, True)
@@ -303,6 +316,9 @@ class CheckpointTree(QTreeView):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._share()
+        current = self.currentIndex()
+        if current.isValid() and 0 <= self.visualRect(current).top() < event.oldSize().height():
+            self.scrollTo(current)  # what was looked at stays in sight when its values need room below
 
     def select(self, key: str) -> None:
         """Make a tensor the current row; nothing happens where there is none."""

@@ -93,7 +93,7 @@ class _Against:
     def layer(self, path: str) -> tuple[str, bool]:
         """(how far the running statistics moved, whether they did)"""
         moved = self._statistics.get(path)
-        if moved is None or moved.drift is None:
+        if not moved or not moved.drift:
             return "", False
         return phrase(Clause("difference-drift", {"drift": moved.drift})), True
 

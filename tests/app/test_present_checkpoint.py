@@ -161,6 +161,15 @@ def test_beside_another_checkpoint_each_row_says_how_far_it_lies(path: Path, tmp
     assert data.against[1] == "Only here, 1: 1.bias"
 
 
+def test_a_layer_whose_counter_alone_differs_has_not_moved(path: Path, tmp_path: Path) -> None:
+    state = torch.load(path, weights_only=True)["model"]
+    del state["1.num_batches_tracked"]
+    torch.save(state, tmp_path / "other.pt")
+    command = CompareCheckpoints(id=3, path=str(path), other=str(tmp_path / "other.pt"), key="model")
+    data = checkpoint_data(look(path), handle_pair(command).difference)
+    assert {row.key or row.name for row in data.rows if row.differs} == {"1.num_batches_tracked"}
+
+
 def test_two_state_dicts_of_one_file_can_be_compared(path: Path) -> None:
     found = handle_pair(CompareCheckpoints(id=4, path=str(path), other=str(path), key="model", other_key="ema"))
     assert all(one.equal for one in found.difference.tensors)

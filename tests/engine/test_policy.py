@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import modelight
 from modelight.engine.modules import policy
 from modelight.protocol import Clause
 
@@ -153,3 +155,18 @@ def test_one_sample_is_said_to_raise_before_the_run() -> None:
     assert policy.single_value(layer.eval(), 1) is None
     layer(x)
     assert policy.single_value(nn.BatchNorm2d(3), 1) is None
+
+
+@pytest.mark.parametrize("counter", [torch.tensor(math.nan), torch.tensor(math.inf), torch.tensor([1, 2])])
+def test_a_counter_that_is_no_number_hinders_nothing(counter: torch.Tensor) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3)).eval()
+    model[0].num_batches_tracked = counter
+    assert policy.counted(counter) is None
+    assert policy.counted(torch.tensor(12.5)) == 12  # of an average of several models
+    for momentum in (0.1, None):
+        model[0].momentum = momentum
+        seen = modelight.observe(model, torch.randn(4, 3)).norms["0"]
+        assert seen.tracked is None
+        # A cumulative average goes on from the count.
+        assert (seen.preview_largest is None) == (momentum is None)
+    assert [mark.id for mark in policy.marks(model[0])][-1] == "untouched-statistics"

@@ -273,3 +273,18 @@ def test_words_of_any_length_fit_a_button(qtbot: QtBot, text: str) -> None:
     button = Button(text, chevron=True)
     qtbot.addWidget(button)
     assert button.sizeHint().width() >= button.fontMetrics().horizontalAdvance(text) + 24 + 18
+
+
+def test_a_choice_that_can_be_typed_writes_its_words_where_others_do(
+    qtbot: QtBot, picture: Callable[[QWidget], Picture]
+) -> None:
+    plain, typed = ComboBox(), ComboBox()
+    typed.setEditable(True)
+    lefts = []
+    for box in (plain, typed):
+        qtbot.addWidget(box)
+        box.addItem("lll")
+        box.resize(160, 28)
+        shown = picture(box)
+        lefts.append(min(x for x in range(4, 60) for y in range(7, 21) if shown.at(x, y).lightness() < 140))
+    assert abs(lefts[0] - lefts[1]) <= 1

@@ -6,6 +6,7 @@ not from the arguments it was built with: ``track_running_stats`` may be toggled
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,6 +70,14 @@ def follows_its_base(kind: type, base: type) -> bool:
 def buffer(module: nn.Module, name: str) -> torch.Tensor | None:
     """A module's own buffer, None where it has none. (The dict of a scripted module has no ``get``.)"""
     return dict(module._buffers.items()).get(name)
+
+
+def counted(tracked: torch.Tensor | None) -> int | None:
+    """What a counter of updates says; None where it says no number: it was cast and became NaN, or is no lone value."""
+    if tracked is None or is_lazy(tracked) or tracked.is_meta or tracked.numel() != 1:
+        return None
+    number = tracked.item()
+    return int(number) if isinstance(number, (int, float)) and math.isfinite(number) else None
 
 
 def is_frozen_norm(module: nn.Module) -> bool:
@@ -153,7 +162,7 @@ def preview(
         return running_mean, running_var
     unbiased = np.asarray(batch_var, dtype=np.float64) * (values / (values - 1))[:, None]
     tracked = buffer(module, "num_batches_tracked")
-    count = 0 if tracked is None else int(tracked.item())
+    count = counted(tracked) or 0
     for _ in range(passes):
         for new_mean, new_var in zip(np.asarray(batch_mean, dtype=np.float64), unbiased, strict=True):
             count += 1
@@ -207,8 +216,8 @@ def _statistics_marks(module: nn.Module, buffers: Mapping[str, torch.Tensor | No
 
 def _untouched(module: nn.Module, mean: torch.Tensor, var: torch.Tensor, tracked: torch.Tensor | None) -> bool:
     """Whether the statistics are what a new layer has. The counter of instance norm never moves and says nothing."""
-    counted = tracked is not None and not isinstance(module, _InstanceNorm) and int(tracked.item()) > 0
-    return not counted and bool((mean == 0).all()) and bool((var == 1).all())
+    updated = not isinstance(module, _InstanceNorm) and (counted(tracked) or 0) > 0
+    return not updated and bool((mean == 0).all()) and bool((var == 1).all())
 
 
 def single_value(module: nn.Module, batch: int) -> Clause | None:

@@ -197,7 +197,7 @@ class NormRecorder:
             running_var=_array(before.variance),
             checkpoint_mean=_array(_from(checkpoint, f"{dot}running_mean")),
             checkpoint_var=_array(_from(checkpoint, f"{dot}running_var")),
-            checkpoint_tracked=_count(checkpoint.get(f"{dot}num_batches_tracked")),
+            checkpoint_tracked=policy.counted(checkpoint.get(f"{dot}num_batches_tracked")),
             batch_mean=_array(mean),
             batch_var=_array(variance),
             batch_count=batches.counts[-1] if batches.counts else 0,
@@ -215,7 +215,7 @@ def _remember(module: nn.Module, rule: policy.Policy) -> _Before:
     return _Before(
         doubles(mean) if known and mean is not None else None,
         doubles(variance) if known and variance is not None else None,
-        _count(buffers.get("num_batches_tracked")),
+        policy.counted(buffers.get("num_batches_tracked")),
         rule,
         flag.read(module),
     )
@@ -261,7 +261,7 @@ def _preview(
     rule = policy.policy(module, training=True)
     if rule is None or not rule.updates or rule.still or before.mean is None or before.variance is None:
         return None, None
-    if np.any(counts < 2):
+    if np.any(counts < 2) or (rule.momentum is None and before.tracked is None):
         return None, None
     unbiased = variance * (counts / (counts - 1))[:, None]
     moved_mean = _after(before.mean, mean, rule.momentum, before.tracked or 0)
@@ -311,10 +311,6 @@ def _array(values: Floats | None) -> Array | None:
 
 def _from(checkpoint: Mapping[str, torch.Tensor], name: str) -> Floats | None:
     return doubles(checkpoint[name]) if name in checkpoint else None
-
-
-def _count(tensor: torch.Tensor | None) -> int | None:
-    return None if tensor is None or nn.parameter.is_lazy(tensor) else int(tensor.item())
 
 
 def _channels(module: nn.Module, before: _Before, mean: Floats | None) -> int:

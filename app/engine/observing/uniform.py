@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch._ops import OpOverload
 
+from modelight.engine.observing.memory import region_of
 from modelight.engine.observing.origin import Origin
 
 PATIENCE, BRIEFLY = 200, 24
@@ -75,7 +76,9 @@ AND = ("bitwise_and", "__and__", "logical_and")
 LOGIC = (*AND, "bitwise_or", "__or__", "logical_or")
 _POOLED = ("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
 _PADDED = ("constant_pad_nd", "pad")
-_DRAWS = ("bernoulli", "uniform", "rand", "random", "normal")
+_DRAWS = ("bernoulli", "uniform", "rand")
+_PARTLY = ("index_put", "masked_fill", "masked_scatter", "index_fill", "index_copy", "scatter")
+"""Operators that write over some of the values."""
 _ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "where")
 _FILLING = ("where", "masked_fill", "index_put")
 _FOLLOWED = _SAME.union(_COMPARE, _STEPS, _NOT, LOGIC, _POOLED, _PADDED, _ARITHMETIC)
@@ -190,6 +193,9 @@ class Operator(NamedTuple):
     name: str
     """Without namespace and the underscore of an operator that works in place."""
     writes: bool
+    """Whether it works in place."""
+    into: bool
+    """Whether it writes its result into a tensor that it was given as ``out=``."""
     fills: bool
     """Whether it may fill values with zero where a mask says so. (Multiplications are told elsewhere.)"""
 
@@ -199,11 +205,12 @@ def known(func: Any) -> Operator | None:
     """None where an operator neither hands noise on nor writes to anything."""
     if not isinstance(func, OpOverload):
         return None
-    name, writes = func._schema.name.removeprefix("aten::"), bool(func._schema.is_mutable)
-    name = name[:-1] if writes and name.endswith("_") and not name.endswith("__") else name
-    if name in _DRAWS or not (writes or name in _FOLLOWED or name in _FILLING):
+    name, mutable = func._schema.name.removeprefix("aten::"), bool(func._schema.is_mutable)
+    name = name[:-1] if mutable and name.endswith("_") and not name.endswith("__") else name
+    if name in _DRAWS or not (mutable or name in _FOLLOWED or name in _FILLING):
         return None
-    return Operator(name, writes, name in _FILLING)
+    into = any(argument.is_out for argument in func._schema.arguments)
+    return Operator(name, mutable and not into, into, name in _FILLING)
 
 
 # -------------------------------------------------------------------------------------------------------- what is kept
@@ -239,10 +246,24 @@ class Draw:
         if isinstance(law, Two):
             self.patience = PATIENCE
 
-    def forget(self, written: torch.Tensor) -> None:
-        """A tensor was written to: whatever looks at the same memory holds something else now."""
-        address = _address(written)
-        self.forms = [form for form in self.forms if form.address != address]
+    def forget(self, written: Any, partly: bool = False) -> None:
+        """A tensor was written to, or some of it: whatever looks at the same memory holds something else now.
+
+        Where some values are still those that were drawn, the tensor may still mask, with a probability not known.
+        """
+        if not _address(written):
+            return
+        place = region_of(written)
+        partly |= place[2] - place[1] != written.numel() * written.element_size()
+        kept = []
+        for form in self.forms:
+            own = region_of(form.tensor) if form.address else (0, 0, 0)
+            if own[0] != place[0] or own[2] <= place[1] or place[2] <= own[1]:
+                kept.append(form)
+            elif partly or own[1] < place[1] or place[2] < own[2]:
+                masks = isinstance(form.law, Two) and 0 in (form.law.off, form.law.on)
+                kept.append(form._replace(law=Two(0.0, math.nan, None) if masks else Other()))
+        self.forms = kept
 
     def law_of(self, value: Any) -> Law | None:
         """The law of a tensor that is one of the forms, or looks at all of one in the same shape; None for others."""
@@ -257,12 +278,18 @@ class Draw:
         for place, value in enumerate(args[:2]):
             law = self.law_of(value)
             if law is not None:
-                if by.writes and place == 0:
-                    self.forget(value)
+                self._overwrite(by, args, result)
                 new = self._made(result, _goes_on(by.name, law, place, args))
                 self.rounded |= by.name in _STEPS and isinstance(new, Two)
                 return new
+        self._overwrite(by, args, result)
         return None
+
+    def _overwrite(self, by: Operator, args: Sequence[Any], result: Any) -> None:
+        if by.writes and args:
+            self.forget(args[0], partly=by.name in _PARTLY)
+        for made in (result if isinstance(result, (tuple, list)) else (result,)) if by.into else ():
+            self.forget(made)
 
     def _made(self, result: Any, law: Law | None) -> Law | None:
         made = result[0] if isinstance(result, (tuple, list)) and result else result
