@@ -23,7 +23,7 @@ from modelight.engine.modules.hidden import holds_attributes
 from modelight.engine.observing.memory import bytes_of, distance, has_memory, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
-_CONTAINERS = (dict, OrderedDict, list, set, deque)
+_CONTAINERS = frozenset((dict, OrderedDict, list, set, deque))
 _DEPTH, _ITEMS = 3, 1000
 """How deep, and how many, containers within containers are remembered."""
 _ARRAY_BYTES = 1 << 26
@@ -41,34 +41,34 @@ class Attributes:
         self._dot = f"{path}." if path else ""
         self._flag = flag.read(module)
         self._values = dict(vars(module))
-        self._contents = {
-            key: value.copy() if value else None for key, value in self._values.items() if type(value) in _CONTAINERS
-        }
-
+        self._contents = [
+            (key, value, value.copy() if value else None)
+            for key, value in self._values.items()
+            if type(value) in _CONTAINERS
+        ]
+        self._own = [
+            (key, value) for key, value in self._values.items() if key not in _OF_MODULES and type(value) not in _SIMPLE
+        ]
         self._nested = [(name, inner, inner.copy()) for name, inner in islice(self._inner(), _ITEMS)]
         self._arrays = [
             (key, value, value.copy())
-            for key, value in self._values.items()
+            for key, value in self._own
             if type(value) is np.ndarray and value.nbytes <= _ARRAY_BYTES and value.dtype != object
         ]
 
     def tensors(self) -> Iterator[tuple[str, str, torch.Tensor]]:
         """Tensors kept in plain attributes, or one level down in a container."""
-        for key, value in self._values.items():
-            if type(value) in _SIMPLE or key == "_modules":
-                continue
+        for key, value in self._own:
             if isinstance(value, torch.Tensor):
                 yield self._dot + key, "attribute", value
-            elif key not in _TENSOR_TABLES and type(value) in (list, tuple, dict) and value:
+            elif type(value) in (list, tuple, dict) and value:
                 yield from _tensors_in(self._dot + key, value)
         for name, inner, _ in self._nested:
             yield from _tensors_in(self._dot + name, inner)
 
     def _inner(self) -> Iterator[tuple[str, Any]]:
         """Containers within attributes, with how to reach them."""
-        for key, value in self._values.items():
-            if type(value) in _SIMPLE or key in _OF_MODULES:
-                continue
+        for key, value in self._own:
             if type(value) in _CONTAINERS or type(value) is tuple:
                 yield from _within(key, value, _DEPTH)
             else:
@@ -81,7 +81,7 @@ class Attributes:
         return (
             flag.read(self._module) != self._flag
             or not _same_bindings(vars(self._module), self._values)
-            or any(True for _ in self._changed_contents())
+            or bool(self._changed_contents())
             or bool(self._nested and self._changed_nested())
             or bool(self._arrays and self._changed_arrays())
         )
@@ -103,7 +103,7 @@ class Attributes:
             # The old weight_norm and spectral_norm bind their weight anew in every forward, often to the same values.
             if not _same_values(now.get(key), then.get(key)):
                 yield LedgerEntry(self._dot + key, "attribute", _gap(now.get(key), then.get(key)), not keep)
-        for key in self._changed_contents():
+        for key, *_ in self._changed_contents():
             if key in _TENSOR_TABLES:
                 yield from self._rebound(key, keep)
             else:
@@ -117,19 +117,16 @@ class Attributes:
             yield LedgerEntry(self._dot + name, "attribute", None, not keep)
 
     def _rebound(self, table: str, keep: bool) -> Iterator[LedgerEntry]:
-        now, then = self._values[table], self._contents[table] or {}
+        now: dict[str, Any] = self._values[table]
+        then = next((saved for key, _, saved in self._contents if key == table), None) or {}
         for key in {**then, **now}:
             if now.get(key) is not then.get(key):
                 yield LedgerEntry(self._dot + key, _TENSOR_TABLES[table], _gap(now.get(key), then.get(key)), not keep)
 
-    def _changed_contents(self) -> Iterator[str]:
-        for key, saved in self._contents.items():
-            value = self._values[key]
-            if saved is None:
-                if value:
-                    yield key
-            elif not _same_items(value, saved):
-                yield key
+    def _changed_contents(self) -> list[tuple[str, Any, Any]]:
+        return [
+            entry for entry in self._contents if (entry[1] if entry[2] is None else not _same_items(entry[1], entry[2]))
+        ]
 
     def _changed_nested(self) -> list[tuple[str, Any, Any]]:
         return [entry for entry in self._nested if not _same_items(entry[1], entry[2])]
@@ -145,8 +142,8 @@ class Attributes:
         if not _same_bindings(now, self._values):
             now.clear()
             now.update(self._values)
-        for key in list(self._changed_contents()):
-            _refill(self._values[key], self._contents[key])
+        for _, container, kept in self._changed_contents():
+            _refill(container, kept)
         for _, inner, kept in self._changed_nested():
             _refill(inner, kept)
         for _, array, before in self._changed_arrays():
