@@ -199,7 +199,17 @@ class FrozenSubclass(nn.BatchNorm1d):
         return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
 
 
-@pytest.mark.parametrize("kind", [FrozenBatchNorm2d, FrozenSubclass])
+class FrozenNames(FrozenBatchNorm2d):
+    """Gives its statistics names, and these names to what it makes of them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, var = self.running_mean, self.running_var
+        var = torch.rsqrt(var + 1e-5)
+        mean, var = mean[:, None], var[:, None]
+        return (x - mean) * var
+
+
+@pytest.mark.parametrize("kind", [FrozenBatchNorm2d, FrozenSubclass, FrozenNames])
 def test_a_frozen_batch_norm(kind: type) -> None:
     layer = kind(3)
     check(layer, lambda part: part(X))
@@ -252,7 +262,49 @@ class Elsewhere(FrozenBatchNorm2d):
         return _elsewhere(x, self.running_mean)
 
 
-@pytest.mark.parametrize("kind", [AlwaysBatch, AlwaysBatchSubclass, BySetting, Always, Assigns, Elsewhere])
+class Kernel(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.native_batch_norm(x, None, None, self.running_mean, self.running_var, True, 0.1, 1e-5)[0]
+
+
+class Half(FrozenBatchNorm2d):
+    """The half of a norm that counts and writes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, var = torch.batch_norm_update_stats(x, self.running_mean, self.running_var, 0.1)
+        return (x - mean) * (var + 1e-5).rsqrt()
+
+
+class Into(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.lerp(self.running_mean, x.mean(0), 0.1, out=self.running_mean)
+        return x - self.running_mean
+
+
+class Named(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = self.running_mean
+        mean.mul_(0.9).add_(x.mean(0), alpha=0.1)
+        return x - mean
+
+
+class NamedTogether(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, var = self.running_mean, self.running_var
+        mean += x.mean(0)
+        return (x - mean) * var.rsqrt()
+
+
+class ByName(FrozenBatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._buffers["running_mean"].add_(x.mean(0))
+        return x - self.running_mean
+
+
+MOVING = [AlwaysBatch, AlwaysBatchSubclass, BySetting, Always, Assigns, Elsewhere]
+
+
+@pytest.mark.parametrize("kind", [*MOVING, Kernel, Half, Into, Named, NamedTogether, ByName])
 def test_a_norm_that_moves_its_statistics_in_both_modes_is_not_said_to_be_frozen(kind: type) -> None:
     layer = kind(3)
     assert see(layer, False, lambda part: part(torch.randn(5, 3))).moved

@@ -6,13 +6,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import nn
 
-from modelight.engine.modules import structure
+import modelight
+from modelight.engine.modules import hidden, structure
 from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause
 
@@ -177,6 +178,31 @@ def test_lazy_layers_say_so_until_they_have_run() -> None:
     assert set(notes(layer)) == {"lazy"}
     layer(torch.ones(1, 3))
     assert notes(layer) == {}
+
+
+class Nameless:
+    def __repr__(self) -> str:
+        raise ValueError("not yet")
+
+
+def test_keys_that_cannot_be_written_are_named_by_their_class() -> None:
+    key = Nameless()
+
+    class Keyed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table: dict[Any, Any] = {key: nn.Dropout(), 1: {key: [2]}}
+
+        def forward(self, x: torch.Tensor) -> Any:
+            self.table[1][key].append(3)
+            return {key: x}
+
+    model = Keyed()
+    (found,) = hidden.find(Rows(model).skeleton)
+    assert found.where == "table[<Nameless>]"
+    seen = modelight.observe(model, torch.randn(2))
+    assert [entry.name for entry in seen.ledger] == ["table[1][<Nameless>]"]
+    assert model.table[1][key] == [2]
 
 
 def test_shared_modules_name_their_other_places() -> None:

@@ -70,10 +70,18 @@ def _modules(value: Any, path: str, depth: int, opened: set[int]) -> Iterator[tu
             yield from _modules(item, f"{path}{where}", depth + 1, opened)
 
 
+def shown(key: Any) -> str:
+    """The key of a dict as a place is named; its class may fail at that."""
+    try:
+        return repr(key)
+    except Exception:
+        return f"<{type(key).__name__}>"
+
+
 def _held(value: Any) -> Iterator[tuple[str, Any]]:
     """What a container or an object of others' making holds, and how to reach it."""
     if isinstance(value, dict):
-        yield from ((f"[{key!r}]", item) for key, item in list(dict.items(value)))
+        yield from ((f"[{shown(key)}]", item) for key, item in list(dict.items(value)))
     elif isinstance(value, tuple):
         yield from ((f"[{index}]", item) for index, item in enumerate(tuple.__iter__(value)))
     elif type(value) in _SEQUENCES:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from modelight.engine.modules import flag
-from modelight.engine.modules.hidden import holds_attributes
+from modelight.engine.modules.hidden import holds_attributes, shown
 from modelight.engine.observing.memory import bytes_of, distance, has_memory, region_of, same_bytes
 from modelight.protocol import LedgerEntry
 
@@ -178,7 +178,7 @@ def _within(name: str, container: Any, depth: int) -> Iterator[tuple[str, Any]]:
     for key, item in pairs:
         if type(item) in _SIMPLE:
             continue
-        where = f"{name}[{key!r}]"
+        where = f"{name}[{shown(key)}]"
         if type(item) in _CONTAINERS:
             yield where, item
             yield from _within(where, item, depth - 1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modelight.engine.modules.hidden import shown
 from modelight.engine.observing.summary import SAMPLE, Sample, dense, is_readable, summarize
 from modelight.protocol import Array, OutputField, Stats
 
@@ -30,7 +31,7 @@ def fields(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, to
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        yield from ((f".{key}" if isinstance(key, str) else f"[{key!r}]", item) for key, item in value.items())
+        yield from ((f".{key}" if isinstance(key, str) else f"[{shown(key)}]", item) for key, item in value.items())
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         yield from ((f".{key}", item) for key, item in zip(value._fields, value, strict=True))
     elif isinstance(value, (list, tuple)):
