@@ -176,6 +176,7 @@ class Client(QObject):
         if sys.platform != "win32" and self._group:
             with contextlib.suppress(OSError):
                 os.killpg(self._group, signal.SIGKILL)
+            self._group = 0  # the number may be another's by the next time
 
     def _on_output(self) -> None:
         if self._process is None:

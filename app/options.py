@@ -154,6 +154,6 @@ def _images(size: str, mean: str, std: str, channels: int) -> sources.ImageOptio
 def size_of(text: str) -> tuple[int, int]:
     """Two whole numbers written as in 1280x800."""
     first, _, second = text.lower().partition("x")
-    if not (first.isdigit() and second.isdigit() and int(first) and int(second)):
+    if not (first.isdecimal() and second.isdecimal() and int(first) and int(second)):
         raise typer.BadParameter(f"“{text}” is no size: write it as in 1280x800.")
     return int(first), int(second)

@@ -90,6 +90,7 @@ def test_on_another_machine_paths_begin_where_its_shell_does(handed: list[Any], 
     ("words", "told"),
     [
         (["--image-size", "8"], "is no size"),
+        (["--image-size", "8x²"], "is no size"),
         (["--image-std", "0"], "no deviation is 0"),
         (["--image-mean", "a"], "as numbers with commas"),
         (["--input", "cat.doc"], "no input that Modelight knows"),
