@@ -54,3 +54,5 @@ class LayersData:
     rows: tuple[LayerRow, ...]
     mode: Mode
     other_mode: Mode | None
+    by_chance: bool = False
+    """Whether the two drew other random numbers, so that small differences say nothing."""

@@ -106,6 +106,8 @@ class LayersPage(QWidget):
         if first is None:
             compared = sum(one.now is not None and one.other is not None for one in data.rows)
             text = self.tr("No module’s output differs between the modes, of %1 compared.")
+            if data.by_chance:
+                text = self.tr("No module’s output differs more than other random draws may make it, of %1 compared.")
             return text.replace("%1", numbers.count(compared))
         return self.tr("In the order of the forward, train and eval first part at %1.").replace(
             "%1", first.path or first.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
@@ -19,7 +20,9 @@ SAME_DRAWS = 1e-4
 """Where nothing was drawn, or the same, both modes see the same numbers, and the same of them are sampled: a mean or
 deviation that differs by more (in deviations) was made different by the mode. Less may be the order of float32 sums."""
 OTHER_DRAWS = 0.05
-"""With other random draws only a difference that draws hardly make counts."""
+"""With other random draws only a difference that draws hardly make counts …"""
+CHANCE = 6.0
+"""… in so many deviations over the root of how many values were looked at: of few, chance alone moves a mean far."""
 
 
 def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> LayersData | None:
@@ -31,6 +34,7 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
     if frame is None or history.mode is None:
         return None
     other_mode, beside = history.other()
+    frame = _alike(history, beside) or frame
     other = {capture.row: capture for capture in beside.modules} if beside is not None else {}
     containers = _containers(frame, rows)
     # A list of modules is never called: that says nothing, where those in it were.
@@ -45,29 +49,64 @@ def layers_data(history: RunHistory, rows: Sequence[Row], model: str = "") -> La
     }
     called = sorted((one for one in captures if one.calls), key=lambda one: one.order)
     ordered = {one.row: made[one.row] for one in called}
-    first = _first_parting(ordered, _drew(frame, beside, containers)) if beside is not None else None
+    drew = _drew(frame, beside, containers, rows) if beside is not None else set()
+    first = _first_parting(ordered, drew)
     shown = tuple(replace(row, parts=index == first) for index, row in made.items())
-    return LayersData(shown, history.mode, other_mode if other else None)
+    return LayersData(shown, history.mode, other_mode if other else None, by_chance=drew is None or bool(drew))
+
+
+def _alike(history: RunHistory, beside: Frame | None) -> Frame | None:
+    """The run with the same random draws as that of the other mode, if the newest frame repeats runs of other seeds.
+
+    While runs go on by themselves each has a seed of its own, and the newest is what a person watches.
+    """
+    newest = history.newest
+    if newest is None or beside is None or newest.repeats == 1:
+        return None
+    return next((frame for frame in reversed(history.frames) if _last_seed(frame) == _last_seed(beside)), None)
+
+
+def _last_seed(frame: Frame) -> int:
+    """That of the repeat which the captures are of."""
+    return frame.seed + frame.repeats - 1
 
 
 def _first_parting(made: Mapping[int, LayerRow], drew: Set[int] | None) -> int | None:
-    """The first layer, in the order of the forward, whose output the mode changed. ``drew``: see :func:`_drew`."""
-    limit = OTHER_DRAWS if drew is None else SAME_DRAWS
+    """The first module, in the order in which they returned, whose output the mode changed.
+
+    What holds others returns after them, so it is the first where its own code makes the difference: a skip connection
+    that is dropped, say. ``drew``: see :func:`_drew`.
+    """
+    by_chance = drew is None
     for index, row in made.items():
-        if drew and index in drew:
-            limit = OTHER_DRAWS  # from here on chance alone makes a difference
-        if row.leaf and differ(row.now, row.other, limit):
+        by_chance |= bool(drew and index in drew)  # from here on chance alone makes a difference
+        if differ(row.now, row.other, _limit(row) if by_chance else SAME_DRAWS):
             return index
     return None
 
 
-def _drew(one: Frame, other: Frame, containers: Set[int]) -> Set[int] | None:
+def _limit(row: LayerRow) -> float:
+    """What other random draws hardly make of the values of a module."""
+    counts = [spread.count for spread in (row.now, row.other) if spread is not None and spread.count]
+    return max(OTHER_DRAWS, CHANCE / math.sqrt(min(counts, default=1)))
+
+
+def _drew(one: Frame, other: Frame, containers: Set[int], rows: Sequence[Row]) -> Set[int] | None:
     """Rows that drew in both frames, with other seeds: behind them outputs differ by chance. None: anywhere."""
-    # The captures are of the last repeat.
-    if one.seed + one.repeats == other.seed + other.repeats or not (one.random and other.random):
+    if _last_seed(one) == _last_seed(other) or not (one.random and other.random):
         return set()
     both = {drop.row for drop in one.dropouts if drop.active} & {drop.row for drop in other.dropouts if drop.active}
-    return None if not both or -1 in both or both & containers else both
+    if not both or -1 in both:
+        return None
+    # What holds others may have drawn before any of them ran.
+    return both | {index for index in range(len(rows)) if _above(index, rows) & both & containers}
+
+
+def _above(index: int, rows: Sequence[Row]) -> set[int]:
+    found: set[int] = set()
+    while (index := rows[index].parent) >= 0 and index not in found:
+        found.add(index)
+    return found
 
 
 def _containers(frame: Frame, rows: Sequence[Row]) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from modelight.present.history import RunHistory
@@ -19,13 +20,16 @@ ROWS = [
     row("attn.out", "Linear", 3),
 ]
 BASE = np.linspace(-1, 1, 200)
+LAST = 9
 
 
 def captures(
     shift: float, at: int = 2, base: np.ndarray[tuple[int], np.dtype[np.float64]] = BASE
 ) -> list[ModuleCapture]:
     """Outputs that are moved from row ``at`` on; the root carries the last."""
-    made = [capture(index, BASE + (shift if index >= at or index == 0 else 0.0)) for index in range(4)]
+    made = [
+        capture(index, BASE + (shift if index >= at or index == 0 else 0.0), order=index or LAST) for index in range(4)
+    ]
     return [*made, capture(4, None, calls=0, unseen=Clause("not-called"))]
 
 
@@ -73,6 +77,52 @@ def test_with_draws_of_unknown_place_only_large_differences_count() -> None:
     assert parted(shown(captures(0.3), captures(0.0), seed=5, random=True)) == ["bn"]
 
 
+def test_of_few_values_chance_alone_moves_a_mean_far() -> None:
+    few = np.linspace(-1, 1, 16)
+
+    def modules(shift: float) -> list[ModuleCapture]:
+        return [capture(0, few + shift, order=LAST), capture(1, few + shift, order=1)]
+
+    assert parted(shown(modules(0.3), modules(0.0), seed=5, **drawing(1))) == []
+    assert parted(shown(modules(0.3), modules(0.0))) == ["conv"]
+    assert shown(modules(0.3), modules(0.0), seed=5, **drawing(1)).by_chance
+    assert not shown(modules(0.3), modules(0.0)).by_chance
+
+
+def test_what_a_container_draws_explains_nothing_before_it() -> None:
+    """It may have drawn before its layers ran, but not before what ran earlier."""
+    rows = [row("", "Net", -1), row("0", "Careful"), row("1", "Forgetful"), row("1.branch", "Linear", 2)]
+    order = {1: 0, 3: 1, 2: 2, 0: 3}
+    drawn = {"dropouts": [drop(2, "1", [[1, 0]], 0.5)], "random": True}
+
+    def parting(small_at: int) -> list[str]:
+        history = RunHistory()
+        for train, seed in ((3, 5), (0, 0)):
+            shift = {index: 0.002 if train and order[index] >= order[small_at] else 0.0 for index in order}
+            modules = [capture(index, BASE + shift[index], order=place) for index, place in order.items()]
+            history.flags_changed()
+            history.add(
+                frame([output(np.zeros((1, 2, 2)))], train=train, eval=3 - train, modules=modules, seed=seed, **drawn)
+            )
+        data = layers_data(history, rows, "net")
+        assert data is not None
+        return parted(data)
+
+    assert parting(1) == ["0"]
+    assert parting(3) == []
+
+
+def test_of_the_runs_that_are_there_the_one_with_the_same_draws_is_compared() -> None:
+    history = RunHistory()
+    field = output(np.zeros((1, 2, 2)))
+    history.add(frame([field], train=0, eval=3, modules=captures(0.0), **drawing(1)))
+    history.add(frame([field], train=0, eval=3, modules=captures(9.0, at=1), seed=1, repeats=15, **drawing(1)))
+    history.add(frame([field], train=3, eval=0, modules=captures(0.002), force=True, **drawing(1)))
+    data = layers_data(history, ROWS, "net")
+    assert data is not None and parted(data) == ["bn"] and not data.by_chance
+    assert data.rows[1].now is not None and data.rows[1].now.mean == pytest.approx(0.0, abs=1e-9)
+
+
 def test_where_nothing_was_drawn_seeds_do_not_matter() -> None:
     assert parted(shown(captures(0.002), captures(0.0), seed=5)) == ["bn"]
 
@@ -83,6 +133,23 @@ def test_rounding_does_not_count() -> None:
 
 def test_a_module_whose_children_were_not_called_is_a_layer() -> None:
     assert parted(shown(captures(0.3, at=3), captures(0.0))) == ["attn"]
+
+
+def test_what_a_block_does_between_its_layers_is_its_own() -> None:
+    """A branch that is skipped, or dropped by a function: the next layer is only given the difference."""
+    rows = [row("", "Net", -1), row("0", "Block"), row("0.branch", "Linear", 1), row("1", "Linear")]
+    returned = {2: 0, 1: 1, 3: 2, 0: 3}
+
+    def modules(shift: float) -> list[ModuleCapture]:
+        return [capture(index, BASE + (0.0 if index == 2 else shift), order=place) for index, place in returned.items()]
+
+    history = RunHistory()
+    field = output(np.zeros((1, 2, 2)))
+    history.add(frame([field], train=3, eval=0, modules=modules(0.3)))
+    history.flags_changed()
+    history.add(frame([field], train=0, eval=3, modules=modules(0.0)))
+    data = layers_data(history, rows, "net")
+    assert data is not None and parted(data) == ["0"]
 
 
 def test_not_a_number_in_one_mode_parts() -> None:

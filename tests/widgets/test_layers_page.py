@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def test_the_verdict(page: LayersPage) -> None:
     assert page.verdict.text() == "In the order of the forward, train and eval first part at bn."
     page.set_data(data(layer("a"), layer("b", other=None)))
     assert page.verdict.text() == "No module’s output differs between the modes, of 1 compared."
+    page.set_data(replace(data(layer("a")), by_chance=True))
+    assert page.verdict.text() == "No module’s output differs more than other random draws may make it, of 1 compared."
     page.set_data(data(layer("a", other=None), other=None))
     assert page.verdict.text().startswith("The other mode was not run")
 
