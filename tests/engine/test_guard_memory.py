@@ -146,3 +146,13 @@ def test_tensors_without_memory_are_no_hindrance() -> None:
             model(torch.randn(4, 2))
         assert model.num_batches_tracked == 0
         assert "held" not in entries(guard)
+
+
+def test_a_tensor_that_looks_at_memory_which_is_gone_is_put_back() -> None:
+    model = holding(torch.ones(MANY))
+    with leave_no_trace(model) as guard:
+        held = model.get_buffer("held")
+        held.data = torch.zeros(MANY)
+        held.untyped_storage().resize_(0)
+    assert bool((model.get_buffer("held") == 1).all())
+    assert (entries(guard)["held"].max_change, entries(guard)["held"].restored) == (None, True)

@@ -344,8 +344,10 @@ class Memory:
 
 def distance(now: torch.Tensor, then: torch.Tensor) -> float | None:
     """Largest absolute difference of an element; infinite where NaN came or went; None for shapes that differ, and for
-    values that torch makes no numbers of (packed, nested or quantized ones)."""
+    values that are not there, or of which torch makes no numbers (packed, nested or quantized ones)."""
     if now.is_nested or then.is_nested or now.shape != then.shape:
+        return None
+    if not all(value.layout is not torch.strided or has_memory(value) for value in (now, then)):
         return None
     if now.numel() == 0:
         return 0.0
