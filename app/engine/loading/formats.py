@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from modelight.engine.loading import distributed, exported, folders, foreign, mapped, scripts, torchfiles
 from modelight.engine.loading.exported import Program
 from modelight.engine.loading.torchfiles import Trust, first_line, refuse
@@ -155,13 +157,40 @@ def _sharded(path: Path, trust: Trust) -> Raw:
 
 
 def _joined(path: Path, files: Sequence[Path], trust: Trust, places: Mapping[str, str]) -> Raw:
-    """Shards as one state dict; where several hold a tensor, the one that ``places`` names has it."""
+    """Shards as one state dict; where several hold a tensor, the one that ``places`` names has it.
+
+    What wraps the state dict of each wraps the whole.
+    """
     tensors: dict[str, Any] = {}
     metadata: dict[str, str] = {}
     shards = [read_raw(file, trust) for file in files]
     for file, shard in zip(files, shards, strict=True):
         if not isinstance(shard.content, dict):
             raise refuse(f"The shard {file.name} holds no state dict.")
-        tensors |= {name: item for name, item in shard.content.items() if places.get(name, file.name) == file.name}
+        held = {name: item for name, item in shard.content.items() if places.get(name, file.name) == file.name}
+        _merge(tensors, held, file)
         metadata |= shard.metadata
     return Raw(path, f"{shards[0].format}, {len(files)} shards", tensors, metadata)
+
+
+def _merge(whole: dict[Any, Any], shard: Mapping[Any, Any], file: Path) -> None:
+    for name, item in shard.items():
+        known = whole.get(name)
+        if isinstance(known, dict) and isinstance(item, Mapping):
+            _merge(known, item, file)
+            continue
+        if isinstance(known, torch.Tensor) and isinstance(item, torch.Tensor) and not _same(known, item):
+            raise refuse(
+                f"{file.name} and another shard hold {name} with different values, as the parts of a model that was "
+                "split over several devices do: together they are no checkpoint. Name one of them."
+            )
+        whole[name] = item
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    try:
+        return bool(((one == other) | ((one != one) & (other != other))).all())
+    except RuntimeError:  # of some types torch compares nothing
+        return False

@@ -109,3 +109,27 @@ def test_a_file_that_nobody_agreed_to_brings_no_folder_onto_the_import_path(tmp_
     assert str(tmp_path) not in sys.path
     assert isinstance(whole.load(path, str(tmp_path), trust=True), Silent)
     assert str(tmp_path) in sys.path  # the code of the model may import more from there
+
+
+def shards(folder: Path, *contents: Any) -> Path:
+    for number, content in enumerate(contents, 1):
+        torch.save(content, folder / f"model-{number:05}-of-{len(contents):05}.bin")
+    return folder
+
+
+def test_what_wraps_every_shard_wraps_the_whole(tmp_path: Path) -> None:
+    first = {"module": {"a": torch.ones(1), "tied": torch.full((2,), float("nan"))}, "epoch": 3}
+    second = {"module": {"b": torch.ones(2), "tied": torch.full((2,), float("nan"))}, "epoch": 3}
+    read = checkpoint.read(shards(tmp_path, first, second))
+    assert (read.wrapper, sorted(read.tensors)) == ("module", ["a", "b", "tied"])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("other", [torch.zeros(2), torch.ones(3), torch.ones(2, dtype=torch.float64)])
+def test_shards_that_hold_parts_of_the_same_tensor_are_refused(
+    other: torch.Tensor, wrapped: bool, tmp_path: Path
+) -> None:
+    contents: list[Any] = [{"weight": torch.ones(2)}, {"weight": other}]
+    contents = [{"model": content} for content in contents] if wrapped else contents
+    with pytest.raises(EngineError, match="hold weight with different values"):
+        checkpoint.read(shards(tmp_path, *contents))
