@@ -67,6 +67,8 @@ class Cycle(QObject):
         self._current = 0
         self.live = False
         self.was_live = False
+        self.statistics_shown = False
+        """Somebody looks at the statistics of all norm layers: in eval they cost a pass over each of their inputs."""
         self.stale = False
         """The state has changed since the last run, and nobody has run it."""
         self.failed = False
@@ -230,6 +232,7 @@ class Cycle(QObject):
             keep_updates=setup.keep_updates and force is None,
             force=force,
             detail=setup.selection,
+            norm_statistics=self.statistics_shown or not self.live,
         )
 
     def _first_run(self) -> p.Command:

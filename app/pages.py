@@ -214,6 +214,7 @@ class Pages(QWidget):
         }.get(name, self.tr("The model returned no tensor, so there is nothing to plot."))
 
     def _on_tab(self) -> None:
+        self._session.cycle.statistics_shown = self.page() == "statistics"
         self.refresh()
         self._pointing.start()
         self.page_changed.emit(self.page())

@@ -126,7 +126,7 @@ class Run(Command, frozen=True):
     detail: str = ""
     norm_statistics: bool = True
     """Whether batch statistics of norm layers are computed where no operator hands them out (in eval): one more pass
-    over each of their inputs."""
+    over each of their inputs. Those of ``detail`` always are."""
 
 
 class AskSame(Command, frozen=True):

@@ -240,3 +240,14 @@ def test_a_norm_whose_own_hook_may_change_its_input_is_not_told_from_what_the_ho
         assert seen.batch_mean is not None and np.allclose(seen.batch_mean.numpy()[0], 10 * values.mean(0), rtol=1e-4)
     else:
         assert seen.batch_mean is None and seen.unseen is not None and seen.unseen.id == "norm-input-hooked"
+
+
+def test_of_the_module_looked_at_they_are_computed_under_whatever_name() -> None:
+    norm, value = nn.BatchNorm1d(3), torch.randn(8, 3)
+    model = nn.Sequential(norm, nn.BatchNorm1d(3), norm).eval()
+    inputs = Inputs((value,), samples=8)
+    command = protocol.Run(id=1, grad_mode="no_grad", batch=8, norm_statistics=False, detail="2")
+    frame = runner.run(model, inputs, command, rows=Rows(model))
+    assert [one.batch_mean is not None for one in frame.norms] == [True, False]
+    assert frame.norms[0].preview_largest is not None
+    assert frame.norms[1].unseen is not None and frame.norms[1].unseen.id == "norm-not-asked"

@@ -16,6 +16,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from modelight import protocol as p
 from modelight.protocol import Example, Noise
 from modelight.setup import Setup
 from modelight.shot import Offscreen
@@ -121,6 +122,33 @@ def test_the_modes_are_copied_as_python(incident: Offscreen, after: After, qtbot
         incident.window.actions_.copy_python.trigger()
     text = QGuiApplication.clipboard().text()
     assert "features[8].eval()" in text and "torch.no_grad()" in text
+    after(incident, incident.session.undo.undo)
+
+
+def test_live_computes_statistics_of_norms_only_where_they_are_shown(
+    incident: Offscreen, after: After, qtbot: QtBot
+) -> None:
+    """In eval they cost a pass over each norm's input; those of the selected module are always there."""
+    after(incident, lambda: incident.session.set_mode("", False))
+    frames: list[p.Frame] = []
+    incident.session.cycle.frame.connect(frames.append)
+
+    def seen() -> dict[str, bool]:
+        return {norm.path: norm.batch_mean is not None for norm in frames[-1].norms}
+
+    incident.window.pages.show_page("output")
+    incident.session.select("features.4")
+    QTest.mouseClick(incident.window.toolbar.live, LEFT)
+    qtbot.waitUntil(
+        lambda: bool(frames) and seen() == {"features.1": False, "features.4": True, "features.8": False},
+        timeout=PATIENCE,
+    )
+    incident.window.pages.show_page("statistics")
+    qtbot.waitUntil(lambda: all(seen().values()), timeout=PATIENCE)
+    incident.window.pages.show_page("output")
+    with qtbot.waitSignal(incident.session.cycle.settled, timeout=PATIENCE):
+        QTest.mouseClick(incident.window.toolbar.live, LEFT)
+    qtbot.waitUntil(lambda: not incident.session.cycle.busy and all(seen().values()), timeout=PATIENCE)
     after(incident, incident.session.undo.undo)
 
 

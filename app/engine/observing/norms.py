@@ -56,11 +56,12 @@ class NormRecorder:
     Args:
         exact: compute them also where no operator hands them out (eval, inference mode), which costs a pass over each
             input, and preview further passes.
+        detail: the row of which they are computed whatever ``exact`` says.
     """
 
-    def __init__(self, rows: Rows, *, exact: bool = True) -> None:
+    def __init__(self, rows: Rows, *, exact: bool = True, detail: int = -1) -> None:
         self._rows = rows
-        self._exact = exact
+        self._all, self._detail = exact, detail
         self._before: dict[int, _Before] = {}
         self._batches: dict[int, _Batches] = {}
         for index, module in enumerate(rows.modules):
@@ -68,6 +69,9 @@ class NormRecorder:
             if rule is not None and rows.index_of(module) == index:
                 self._before[index] = _remember(module, rule)
                 self._batches[index] = _Batches()
+
+    def _exact(self, row: int) -> bool:
+        return self._all or row == self._detail
 
     @property
     def rows(self) -> set[int]:
@@ -93,7 +97,7 @@ class NormRecorder:
         module = self._rows.modules[row]
         self._follow_mode(row, module)
         batches.pending = values, len(batches.means)
-        early = self._exact and self._writes_over(module) and not _may_be_given_another(module)
+        early = self._exact(row) and self._writes_over(module) and not _may_be_given_another(module)
         if early and self._before[row].rule.uses != "batch":
             self._compute(module, batches)
 
@@ -116,11 +120,12 @@ class NormRecorder:
 
         In half precision they are rounded: where exact ones are asked for they are computed instead.
         """
-        batches = self._batches.get(self._rows.index_of(module)) if module is not None else None
+        row = -1 if module is None else self._rows.index_of(module)
+        batches = self._batches.get(row)
         if batches is None or batches.pending is None or isinstance(module, _InstanceNorm):
             return
         channels = mean.numel()
-        if channels == 0 or values.numel() % channels or (self._exact and mean.element_size() < 4):
+        if channels == 0 or values.numel() % channels or (self._exact(row) and mean.element_size() < 4):
             return
         eps = float(getattr(module, "eps", 0.0))
         variance = np.maximum(doubles(inverse) ** -2.0 - eps, 0.0)
@@ -136,7 +141,7 @@ class NormRecorder:
         if len(batches.means) == before:
             if _may_be_given_another(module):
                 batches.unseen = Clause("norm-input-hooked")
-            elif self._exact:
+            elif self._exact(row):
                 self._compute(module, batches)
             else:
                 batches.unseen = Clause("norm-not-asked")
@@ -181,7 +186,7 @@ class NormRecorder:
         drift = largest = median = None
         if mean is not None and before.mean is not None and before.variance is not None:
             drift = drift_of(mean.mean(0), before.mean, before.variance)
-            if variance is not None and self._exact:
+            if variance is not None and self._exact(row):
                 largest, median = _preview(module, before, mean, variance, np.array(batches.counts, np.float64))
         return NormCapture(
             row=row,

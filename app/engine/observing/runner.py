@@ -93,7 +93,7 @@ class _Session:
 
     def run(self, checkpoint: Mapping[str, torch.Tensor] | None) -> protocol.Frame:
         command = self.command
-        norms = NormRecorder(self.rows, exact=command.norm_statistics)
+        norms = NormRecorder(self.rows, exact=command.norm_statistics, detail=self._detail())
         sites = DropSites(self.rows)
         outputs = Outputs(command.repeats, self.inputs.samples)
         train, total = self._count_flags()
@@ -137,10 +137,15 @@ class _Session:
             memory,
             mode=self.command.grad_mode,
             norms=norms,
-            detail=self.rows.by_path(self.command.detail) if self.command.detail else -1,
+            detail=self._detail(),
             sample_limit=self._sample_limit(),
             should_stop=self.should_stop,
         )
+
+    def _detail(self) -> int:
+        """The first row of the module that is looked at closely; −1 for none."""
+        path = self.command.detail
+        return self.rows.index_of(self.rows.modules[self.rows.by_path(path)]) if path else -1
 
     def _repeat(
         self, observer: Observer, guard: Guard, sites: DropSites, outputs: Outputs, repeat: int
