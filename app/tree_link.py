@@ -25,6 +25,7 @@ class TreeLink(QObject):
         tree.requires_grad_requested.connect(session.set_requires_grad)
         tree.own_train_requested.connect(session.call_train)
         tree.row_selected.connect(self._on_selected)
+        pane.selection.own_train_requested.connect(self._on_own_train)
         pages.row_selected.connect(tree.select)
         session.opening.connect(self._on_opening)
         session.opened.connect(self._on_opened)
@@ -89,6 +90,10 @@ class TreeLink(QObject):
             below=subtree(index, model.rows, self._session.states) if has_children else None,
         )
         self._pane.selection.set_selection(selection(chosen))
+
+    def _on_own_train(self, training: bool) -> None:
+        if (path := self._pane.tree.selected_path()) is not None:
+            self._session.call_train(path, training)
 
     def _on_type(self, type_name: str, training: bool) -> None:
         if self._session.model is None:

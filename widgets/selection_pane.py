@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from modelight.widgets.buttons import Button
 from modelight.widgets.labels import ElidedLabel
 from modelight.widgets.lamp import LampState, paint_lamp
 
@@ -31,6 +32,8 @@ class Selection:
     lamp: LampState = "none"
     quiet: bool = False
     lines: Sequence[SelectionLine] = ()
+    own_train: bool | None = None
+    """Its flag alone was set, past what the class does in train(): with which mode to call that is offered."""
 
 
 NAMES, ROOMY = 112, 380
@@ -58,6 +61,9 @@ class LampLabel(QWidget):
 class SelectionPane(QWidget):
     """Shows a :class:`Selection`. Room for six lines is kept, so that the tree above never jumps."""
 
+    own_train_requested = Signal(bool)
+    """The mode to call the module's own ``train()`` with."""
+
     ROWS = 6
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -68,6 +74,11 @@ class SelectionPane(QWidget):
         self._caption = ElidedLabel(12, tone="text2")
         self._names = [ElidedLabel(12, tone="text2") for _ in range(self.ROWS)]
         self._values = [ElidedLabel(12) for _ in range(self.ROWS)]
+        self._own_train: bool | None = None
+        self.own_train = Button(height=20)
+        self.own_train.setObjectName("own-train")
+        self.own_train.clicked.connect(self._on_own_train)
+        self.own_train.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 13, 12, 8)
         column.setSpacing(8)
@@ -91,6 +102,14 @@ class SelectionPane(QWidget):
             value.set_tone(line.tone)
             value.setText(line.value)
 
+        self._own_train = shown.own_train
+        self.own_train.setVisible(shown.own_train is not None)
+        self.own_train.setText(self.tr("Call its own train(%1)").replace("%1", str(shown.own_train)))
+
+    def _on_own_train(self) -> None:
+        if self._own_train is not None:
+            self.own_train_requested.emit(self._own_train)
+
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -110,4 +129,5 @@ class SelectionPane(QWidget):
             grid.setRowMinimumHeight(number, 22)
             grid.addWidget(self._names[number], number, 0)
             grid.addWidget(self._values[number], number, 1)
+        grid.addWidget(self.own_train, 0, 2)  # beside the flag, whose words are short
         return grid

@@ -44,6 +44,8 @@ WORDS = {
     "drops-rate": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}"),
     "drops-observed": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}, nominal {p:percent}"),
     "drops-scaled": QT_TRANSLATE_NOOP("phrases", "{observed:percent} of {total:count}, rest × {scale:.3g}"),
+    "drops-unseen": QT_TRANSLATE_NOOP("phrases", "unseen"),
+    "drops-unseen-of": QT_TRANSLATE_NOOP("phrases", "unseen, nominal {p:percent}"),
     "drops-nothing": QT_TRANSLATE_NOOP("phrases", "nothing in this run"),
     "already-zero": QT_TRANSLATE_NOOP("phrases", "Already zero"),
     "already-zero-of": QT_TRANSLATE_NOOP("phrases", "{zero:count} of {total:count} before the layer"),
@@ -138,6 +140,7 @@ def selection(of: Selected) -> Selection:
             _line("thread", _say("grad-on") if of.grad_mode == "enabled" else of.grad_mode),
             _line("output", _output(of)),
         ),
+        own_train=of.state.training if any(clause.id == "flag-only" for clause in of.state.effect) else None,
     )
 
 
@@ -228,8 +231,8 @@ def _updates(norm: NormCapture, of: Selected) -> str:
 
 
 def _drops(one: DropoutCapture) -> str:
-    if one.unseen is not None:
-        return phrase(one.unseen)
+    if one.unseen is not None:  # why, the Dropout page says, which has the room
+        return _say("drops-unseen") if one.p is None else _say("drops-unseen-of", p=one.p)
     if not one.active or one.observed is None:
         return _say("drops-nothing")
     if one.p is None:

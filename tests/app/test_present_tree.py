@@ -208,7 +208,8 @@ def test_kept_updates_are_said() -> None:
         ({"unit": "sample"}, "49.6\u00a0% of 512, nominal 50\u00a0%"),
         ({"unit": "batch"}, "49.6\u00a0% of 512, nominal 50\u00a0%"),
         ({"p": None}, "49.6\u00a0% of 512"),
-        ({"unseen": Clause("some-reason")}, "some-reason"),
+        ({"unseen": Clause("some-reason")}, "unseen, nominal 50\u00a0%"),
+        ({"unseen": Clause("some-reason"), "p": None}, "unseen"),
     ],
 )
 def test_what_a_dropout_dropped_in_words(changes: dict[str, object], drops: str) -> None:
@@ -227,7 +228,7 @@ def test_several_calls_of_a_dropout_are_counted_together() -> None:
     shown = lines(2, frame(dropouts=other))
     assert (shown["Drops"], shown["Already zero"]) == ("30\u00a0% of 400", "not measured")
     hidden = [calls[0], dropout(call=1, unseen=Clause("some-reason"))]
-    assert lines(2, frame(dropouts=hidden))["Drops"] == "some-reason"
+    assert lines(2, frame(dropouts=hidden))["Drops"] == "unseen, nominal 50\u00a0%"
 
 
 def test_zeros_that_were_not_counted_are_not_guessed() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
 from modelight.setup import Setup
@@ -89,3 +91,18 @@ def test_flag_only_is_said_and_after_its_own_train_both_outputs_are_shown(opened
     assert both.bars.heights.tolist() == [2.5, 2.5] and both.bars.before.tolist() == [-0.5, -0.5]
     after(opened, lambda: opened.session.set_mode("", True))
     assert (shown(opened).before_mode, shown(opened).before_own_train) == ("eval", False)
+
+
+def test_it_is_offered_where_the_flag_is_told(opened: Offscreen, after: After) -> None:
+    """A menu alone hides it."""
+    pane = opened.window.tree_pane
+    pane.tree.select("0")
+    button = pane.selection.own_train
+    assert not button.isVisible()
+    height = pane.selection.height()
+    after(opened, lambda: opened.session.set_mode("", False))
+    assert button.isVisible() and button.text() == "Call its own train(False)"
+    assert pane.selection.height() == height
+    after(opened, lambda: QTest.mouseClick(button, Qt.MouseButton.LeftButton))
+    assert "flag-only" not in effect(opened) and not button.isVisible()
+    assert shown(opened).before_own_train
