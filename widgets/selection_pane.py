@@ -128,6 +128,6 @@ class SelectionPane(QWidget):
         for number in range(self.ROWS):
             grid.setRowMinimumHeight(number, 22)
             grid.addWidget(self._names[number], number, 0)
-            grid.addWidget(self._values[number], number, 1)
+            grid.addWidget(self._values[number], number, 1, 1, 2 if number else 1)
         grid.addWidget(self.own_train, 0, 2)  # beside the flag, whose words are short
         return grid

@@ -99,10 +99,10 @@ def test_it_is_offered_where_the_flag_is_told(opened: Offscreen, after: After) -
     pane.tree.select("0")
     button = pane.selection.own_train
     assert not button.isVisible()
-    height = pane.selection.height()
+    height, room = pane.selection.height(), pane.selection._values[1].width()
     after(opened, lambda: opened.session.set_mode("", False))
     assert button.isVisible() and button.text() == "Call its own train(False)"
-    assert pane.selection.height() == height
+    assert (pane.selection.height(), pane.selection._values[1].width()) == (height, room)
     after(opened, lambda: QTest.mouseClick(button, Qt.MouseButton.LeftButton))
     assert "flag-only" not in effect(opened) and not button.isVisible()
     assert shown(opened).before_own_train
