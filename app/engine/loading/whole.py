@@ -99,9 +99,13 @@ def _from_transformers(folder: Path) -> nn.Module:
             "if its code came with it, name it as path/file.py:callable.",
             kind="spec",
         )
+    kind = getattr(transformers, name)
+    # Other classes have a from_pretrained as well, and some of them unpickle what they find.
+    if not name.startswith("AutoModel") and not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise EngineError(f"{name} of transformers is not a torch.nn.Module.", kind="build")
     try:
-        # No code beside the weights is run: transformers' trust_remote_code stays off.
-        model = getattr(transformers, name).from_pretrained(str(folder), local_files_only=True)
+        # No code beside the weights is run. Where nothing is said of it, transformers asks at the keyboard.
+        model = kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:
         words = torchfiles.first_line(error)
         raise EngineError(

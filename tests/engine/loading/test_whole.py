@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,38 @@ def test_a_folder_that_transformers_cannot_open_is_told(tmp_path: Path, config: 
     (tmp_path / "net" / "config.json").write_text(config)
     with pytest.raises(EngineError, match=words):
         opened(tmp_path, "net")
+
+
+REMOTE = """
+from pathlib import Path
+Path(__file__).with_name("ran").touch()
+from transformers import PretrainedConfig, PreTrainedModel
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+class Own(PreTrainedModel):
+    config_class = OwnConfig
+"""
+
+
+def test_code_in_a_folder_of_transformers_is_not_run_whatever_stands_at_the_keyboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "own.py").write_text(REMOTE)
+    classes = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"}
+    config = {"model_type": "own", "architectures": ["AutoModel"], "auto_map": classes}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EngineError, match="transformers could not open net"):
+        opened(tmp_path, "net")
+    assert sys.stdin.tell() == 0  # nobody asked
+    assert not list(tmp_path.rglob("ran"))
+
+
+@pytest.mark.parametrize("name", ["AutoTokenizer", "BertTokenizer", "pipeline", "PretrainedConfig"])
+def test_what_is_no_model_of_transformers_is_not_asked_for_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": [name]}))
+    with pytest.raises(EngineError, match=f"{name} of transformers is not a torch.nn.Module"):
+        opened(tmp_path, ".")
