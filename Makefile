@@ -47,10 +47,12 @@ screenshots: .venv/.program
 approve: .venv/.tests
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 MODELIGHT_APPROVE=1 $(BIN)/python -m pytest -q tests/gui
 
+# In a folder of their own: what torchexplorer imports (wandb, and all that it needs) is no part of Modelight.
 bench: .venv/.tests
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.txt
-	$(BIN)/python -m benchmarks --threads 1
-	$(BIN)/python -m benchmarks --threads 2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/bench wandb==0.31.0 loguru==0.7.3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/bench --no-deps -r requirements-bench.txt
+	PYTHONPATH=build/bench WANDB_MODE=disabled $(BIN)/python -m benchmarks --threads 1
+	PYTHONPATH=build/bench WANDB_MODE=disabled $(BIN)/python -m benchmarks --threads 2
 
 format: .venv/.tests
 	$(BIN)/ruff check --fix .

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 Call = Callable[[], object]
@@ -26,12 +27,18 @@ def torchlens(model: nn.Module, given: dict[str, Any]) -> Call:
 
 
 def torchexplorer(model: nn.Module, given: dict[str, Any]) -> Call:
-    """Histograms of few samples, in train mode only; its hooks stay, so that it comes last."""
+    """Histograms of few samples, in train mode only. Under ``no_grad`` as all others: with gradients its hooks refuse
+    in-place activations. They stay, so that it comes last, and take positional arguments only."""
     package = importlib.import_module("torchexplorer")
     if not model.training:
         raise RuntimeError("it watches in train mode only")
     package.watch(model, backend="none")
-    return lambda: model(**given)
+
+    def run() -> object:
+        with torch.no_grad():
+            return model(*given.values())
+
+    return run
 
 
 PEERS: dict[str, Callable[[nn.Module, dict[str, Any]], Call]] = {
