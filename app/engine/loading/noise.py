@@ -57,7 +57,18 @@ def draw(
 def _piece(source: Noise, model: nn.Module, tensor: torch.Tensor, notes: list[Clause]) -> Piece:
     args, kwargs = _arguments(model, tensor)
     none, noise = (None,) * source.samples, ("noise",) * source.samples
+    layer = _takes_time_first(model) if tensor.dim() > 1 else None
+    if layer is not None:
+        notes = [*notes, Clause("noise-time-first", {"module": layer})]
     return Piece(args, kwargs, source.samples, True, none, noise, is_noise=True, notes=tuple(notes))
+
+
+def _takes_time_first(model: nn.Module) -> str | None:
+    """The path of the first recurrent or attention layer, if it was made with ``batch_first=False`` and no convolution
+    stands before it."""
+    kinds = (nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
+    found = next(((path, one) for path, one in model.named_modules() if isinstance(one, kinds)), None)
+    return found[0] if found is not None and getattr(found[1], "batch_first", True) is False else None
 
 
 def _arguments(model: nn.Module, tensor: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -223,3 +224,14 @@ def test_models_of_transformers_get_their_main_input_by_name(index: int) -> None
         assert list(piece.kwargs) == [name]
         assert shape == () or tuple(piece.kwargs[name].shape) == (2, *shape)
     model(**piece.kwargs)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_layer_that_takes_time_first_is_named(kind: Callable[..., nn.Module]) -> None:
+    told = [
+        [note.values for note in drawn(nn.Sequential(kind(4, 3, batch_first=first))).notes if "time" in note.id]
+        for first in (False, True)
+    ]
+    assert told == [[{"module": "0"}], []]
+    for model in (nn.Linear(4, 3), nn.Sequential(nn.Conv1d(4, 4, 3), nn.MultiheadAttention(8, 2))[:1]):
+        assert not [note for note in drawn(model).notes if "time" in note.id]
