@@ -230,8 +230,8 @@ PHRASES: dict[str, str] = {
     ),
     "noise-time-first": QT_TRANSLATE_NOOP(
         "phrases",
-        "{module} was made with batch_first=False: unless the model turns its input round, the first dimension is time to "
-        "it, and what is called a sample here is one step. Give an input of your own to be sure.",
+        "{module} was made with batch_first=False: unless the model turns its input round, the first dimension is time "
+        "to it, and what is called a sample here is one step. Give an input of your own to be sure.",
     ),
     "noise-kept": QT_TRANSLATE_NOOP("phrases", "Not noise but the example's own: {names}."),
     "noise-tokens": QT_TRANSLATE_NOOP(

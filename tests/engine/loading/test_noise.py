@@ -233,5 +233,8 @@ def test_a_layer_that_takes_time_first_is_named(kind: Callable[..., nn.Module]) 
         for first in (False, True)
     ]
     assert told == [[{"module": "0"}], []]
-    for model in (nn.Linear(4, 3), nn.Sequential(nn.Conv1d(4, 4, 3), nn.MultiheadAttention(8, 2))[:1]):
+    behind_pictures = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Linear(62 * 62, 5))
+    behind_pictures.attend = nn.MultiheadAttention(8, 2)
+    behind_pictures.forward = lambda x: nn.Sequential.forward(behind_pictures[:3], x)
+    for model in (nn.Linear(4, 3), behind_pictures):
         assert not [note for note in drawn(model).notes if "time" in note.id]
