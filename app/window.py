@@ -94,6 +94,7 @@ class Window(QMainWindow):
         self.toolbar.input.clicked.connect(self.ask_for_input)
         self.pages.reestimate_requested.connect(self.reestimate)
         self.welcome.open_requested.connect(self.ask_for_model)
+        self.welcome.inspect_requested.connect(self.ask_for_inspection)
         self.welcome.files_dropped.connect(lambda paths: self.take_files([Path(path) for path in paths]))
         self.welcome.sample_chosen.connect(lambda key: self.open_recent(WelcomeLink.sample(key)))
         self.welcome.recent_chosen.connect(lambda key: self.open_recent(self._settings.recent[int(key)]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from modelight.widgets import theme
@@ -19,6 +19,10 @@ Tone = Literal["problem", "notice"]
 
 MOST_LINES, LONG = 3, 240
 """More lines than these are folded; a text of more characters may have so many, and stands in the details as well."""
+
+
+DETAILS_LINES, DETAILS_FRAME = 10, 24
+"""So many lines are seen of the details, and what their edge and margins take, in logical pixels."""
 
 
 class SignLabel(QWidget):
@@ -61,7 +65,6 @@ class Banner(QFrame):
         self._details = QPlainTextEdit()
         self._details.setReadOnly(True)
         self._details.setFont(theme.fixed_font())
-        self._details.setFixedHeight(168)
         self._details.setAccessibleName(self.tr("Details"))
         self._lay_out()
         self._details_button.toggled.connect(self._below.setVisible)
@@ -102,6 +105,7 @@ class Banner(QFrame):
         if len(text) > LONG:  # it may be folded, and must be read somewhere
             details = f"{text}\n\n{details}".strip()
         self._details.setPlainText(details)
+        self._details.setFixedHeight(self._details_height(details))
         self._details_button.setChecked(False)
         self._below.hide()
         self._details_button.setVisible(bool(details))
@@ -110,6 +114,13 @@ class Banner(QFrame):
         self.setAccessibleName(text)
         self.show()
         self.update()
+
+    def _details_height(self, details: str) -> int:
+        """Room for what there is, up to a limit; what is wider than the window is wrapped."""
+        metrics = QFontMetrics(self._details.font())
+        width = max(1, self.width() - DETAILS_FRAME * 2)
+        lines = sum(1 + metrics.horizontalAdvance(line) // width for line in details.split("\n")[:DETAILS_LINES])
+        return metrics.lineSpacing() * min(lines, DETAILS_LINES) + DETAILS_FRAME
 
     def text(self) -> str:
         """The sentence that is shown, "" while hidden."""

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 from modelight.widgets import theme
 from modelight.widgets.buttons import Button, KeyboardFocus, paint_focus
 from modelight.widgets.labels import ElidedLabel, MarkupLabel, follow_width, label
+from modelight.widgets.sections import row
 
 _WIDTH = 720
 
@@ -107,6 +108,8 @@ class WelcomePage(QScrollArea):
     sample_chosen = Signal(str)
     recent_chosen = Signal(str)
     open_requested = Signal()
+    inspect_requested = Signal()
+    """A checkpoint shall be looked into, without its model."""
     files_dropped = Signal(list)
     """(local paths)"""
 
@@ -123,6 +126,9 @@ class WelcomePage(QScrollArea):
         self._open = Button(self.tr("Open model…"), "primary")
         self._open.setObjectName("open-model")
         self._open.clicked.connect(self.open_requested)
+        self._inspect = Button(self.tr("Look into a checkpoint…"))
+        self._inspect.setObjectName("open-checkpoint")
+        self._inspect.clicked.connect(self.inspect_requested)
         self._lay_out()
         self.set_samples([])
         self.set_recent([])
@@ -165,7 +171,7 @@ class WelcomePage(QScrollArea):
         )
         column.addWidget(question)
         column.addSpacing(8)
-        column.addWidget(self._open)
+        column.addLayout(row(self._open, self._inspect, None))
         column.addSpacing(8)
         column.addWidget(self._drop)
         column.addSpacing(16)
@@ -191,7 +197,7 @@ class WelcomePage(QScrollArea):
             if old := item.widget():
                 old.hide()
                 old.deleteLater()
-        for row in rows:
-            entry = _Entry(row, wrap)
-            entry.clicked.connect(lambda _=False, key=row.key: chosen.emit(key))  # type: ignore[attr-defined]
+        for one in rows:
+            entry = _Entry(one, wrap)
+            entry.clicked.connect(lambda _=False, key=one.key: chosen.emit(key))  # type: ignore[attr-defined]
             column.addWidget(entry)

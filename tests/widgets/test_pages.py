@@ -78,6 +78,8 @@ def test_a_click_on_a_sample_chooses_it(page: WelcomePage, qtbot: QtBot) -> None
     assert chosen.args == ["lstm"]
     with qtbot.waitSignal(page.open_requested):
         qtbot.mouseClick(entry(page, "model"), LEFT)
+    with qtbot.waitSignal(page.inspect_requested):
+        qtbot.mouseClick(entry(page, "checkpoint"), LEFT)
 
 
 def test_lessons_are_shown_whole(page: WelcomePage) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPlainTextEdit, QPushButton
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from modelight.widgets import theme
@@ -239,3 +239,20 @@ def test_a_very_long_message_is_folded_and_stands_in_the_details(qtbot: QtBot) -
     assert details is not None and details.toPlainText() == text
     banner.show_message("problem", "Short.", "Traceback")
     assert details.toPlainText() == "Traceback"
+
+
+def test_the_details_take_the_room_that_they_need(qtbot: QtBot) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    banner.resize(800, 60)
+    details = banner.findChild(QPlainTextEdit)
+    assert details is not None
+    heights = []
+    for lines in (1, 4, 10, 200):
+        banner.show_message("problem", "It failed.", "\n".join(["x" * 20] * lines))
+        banner.show()
+        qtbot.mouseClick(banner.findChild(QPushButton, "banner-details"), LEFT)
+        heights.append(details.height())
+        QApplication.processEvents()
+        assert details.verticalScrollBar().isVisible() == (lines == 200)
+    assert heights[0] < heights[1] < heights[2] == heights[3] < 200
