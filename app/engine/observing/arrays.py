@@ -86,7 +86,12 @@ def doubles(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def blocks(tensor: torch.Tensor, count: int, step: int, size: int) -> np.ndarray[Any, Any]:
-    """Of a plain tensor ``count`` × ``size`` values: neighbours, with ``step`` values from one block to the next."""
+    """Of a tensor whose values lie at equal distances ``count`` × ``size`` of them: neighbours, with ``step`` values from
+    one block to the next.
+
+    A line may be a view whose values lie further apart, or all at one place: a column, something expanded.
+    """
     width = tensor.element_size()
-    memory = _memory(tensor, tensor.numel() * width)
-    return np.ndarray((count, size), _NUMPY[tensor.dtype], memory, 0, (step * width, width))
+    apart = width if tensor.is_contiguous() else tensor.stride(0) * width
+    memory = _memory(tensor, (tensor.numel() - 1) * apart + width)
+    return np.ndarray((count, size), _NUMPY[tensor.dtype], memory, 0, (step * apart, apart))
