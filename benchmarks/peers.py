@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -28,15 +29,16 @@ def torchlens(model: nn.Module, given: dict[str, Any]) -> Call:
 
 def torchexplorer(model: nn.Module, given: dict[str, Any]) -> Call:
     """Histograms of few samples, in train mode only. Under ``no_grad`` as all others: with gradients its hooks refuse
-    in-place activations. They stay, so that it comes last, and take positional arguments only."""
+    in-place activations. They stay, so that it watches a copy, and take positional arguments only."""
     package = importlib.import_module("torchexplorer")
     if not model.training:
         raise RuntimeError("it watches in train mode only")
-    package.watch(model, backend="none")
+    watched = copy.deepcopy(model)
+    package.watch(watched, backend="none")
 
     def run() -> object:
         with torch.no_grad():
-            return model(*given.values())
+            return watched(*given.values())
 
     return run
 
