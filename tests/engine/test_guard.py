@@ -23,6 +23,7 @@ from torch.nn.utils.spectral_norm import spectral_norm as old_spectral_norm
 import modelight
 from modelight.engine.observing import guard as guard_module
 from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.memory import distance
 from modelight.protocol import LedgerEntry
 from tests.engine.layers import Calls
 from tests.engine.observing import GRAD_MODES, state_bits
@@ -540,3 +541,19 @@ def test_what_a_lazy_layer_makes_stays_and_all_else_of_its_first_forward_is_put_
     assert model.layers[0].weight.shape == (3, 5) and type(model.layers[1]) is nn.BatchNorm1d
     assert (model.calls, hasattr(model, "latest"), model.cache.length) == (0, False, 0) and not model.state.any()
     assert modelight.observe(model, torch.randn(4, 5)).notes == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_how_far_apart_tensors_are(dtype: torch.dtype) -> None:
+    """The plain way and torch's: NaN that stays and infinity that stays are no distance, that come or go an infinite."""
+    odd = torch.tensor([1.0, math.nan, math.inf, -math.inf], dtype=dtype)
+    for other, expected in [
+        ([1.0, math.nan, math.inf, -math.inf], 0.0),
+        ([1.5, math.nan, math.inf, -math.inf], 0.5),
+        ([1.0, 2.0, math.inf, -math.inf], math.inf),
+        ([math.nan, math.nan, math.inf, -math.inf], math.inf),
+        ([1.0, math.nan, -math.inf, -math.inf], math.inf),
+    ]:
+        assert distance(torch.tensor(other, dtype=dtype), odd) == expected
+    flags = torch.tensor([True, False]), torch.tensor([True, True])
+    assert (distance(*flags), distance(flags[0], flags[0]), distance(odd, odd[:2])) == (1.0, 0.0, None)

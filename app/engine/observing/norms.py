@@ -128,7 +128,8 @@ class NormRecorder:
         if channels == 0 or values.numel() % channels or (self._exact(row) and mean.element_size() < 4):
             return
         eps = float(getattr(module, "eps", 0.0))
-        variance = np.maximum(doubles(inverse) ** -2.0 - eps, 0.0)
+        deviation = 1.0 / doubles(inverse)
+        variance = np.maximum(deviation * deviation - eps, 0.0)
         self._add(batches, doubles(mean), variance, values.numel() // channels)
 
     def left(self, row: int) -> None:
