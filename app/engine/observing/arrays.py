@@ -86,8 +86,7 @@ def doubles(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def blocks(tensor: torch.Tensor, count: int, step: int, size: int) -> np.ndarray[Any, Any]:
-    """Of a tensor whose values lie at equal distances ``count`` × ``size`` of them: neighbours, with ``step`` values from
-    one block to the next.
+    """Of a line ``count`` × ``size`` values: neighbours, with ``step`` values from one block to the next.
 
     A line may be a view whose values lie further apart, or all at one place: a column, something expanded.
     """
