@@ -179,7 +179,8 @@ class Ledger(msgspec.Struct, frozen=True):
     parameters: int
     buffers: int
     entries: list[LedgerEntry] = []
-    """Parameters and buffers by size of change; at most LEDGER_ENTRIES of them."""
+    """What could not be put back first, then parameters and buffers by size of change, then all else; at most
+    LEDGER_ENTRIES."""
     notes: list[Clause] = []
 
     def __iter__(self) -> Iterator[LedgerEntry]:

@@ -545,7 +545,7 @@ def test_what_a_lazy_layer_makes_stays_and_all_else_of_its_first_forward_is_put_
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_how_far_apart_tensors_are(dtype: torch.dtype) -> None:
-    """The plain way and torch's: NaN that stays and infinity that stays are no distance, that come or go an infinite."""
+    """The plain way and torch's: what stays NaN or infinite is no distance, what comes or goes is an infinite one."""
     odd = torch.tensor([1.0, math.nan, math.inf, -math.inf], dtype=dtype)
     for other, expected in [
         ([1.0, math.nan, math.inf, -math.inf], 0.0),
@@ -557,3 +557,21 @@ def test_how_far_apart_tensors_are(dtype: torch.dtype) -> None:
         assert distance(torch.tensor(other, dtype=dtype), odd) == expected
     flags = torch.tensor([True, False]), torch.tensor([True, True])
     assert (distance(*flags), distance(flags[0], flags[0]), distance(odd, odd[:2])) == (1.0, 0.0, None)
+
+
+def test_what_is_lost_is_told_first_and_what_cannot_be_told_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "COPIED_PARAMETERS", 0)
+    monkeypatch.setattr(guard_module.protocol, "LEDGER_ENTRIES", 3)
+    model = nn.Sequential(*(nn.BatchNorm1d(2) for _ in range(4)))
+    with leave_no_trace(model) as guard, torch.no_grad():
+        model(torch.randn(5, 2))
+        model[2].weight.numpy()[:] = 7  # unannounced, and of a parameter that is not copied
+    first = guard.ledger().entries[0]
+    assert (first.name, first.restored, first.note and first.note.id) == ("2.weight", False, "write-seen-too-late")
+
+    plain = nn.BatchNorm1d(2)
+    before = state_bits(plain)
+    monkeypatch.setattr(guard_module, "_size", lambda entry: 1 / 0)
+    with pytest.raises(ZeroDivisionError), leave_no_trace(plain):
+        plain(torch.randn(5, 2))
+    assert state_bits(plain) == before

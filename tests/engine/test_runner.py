@@ -477,3 +477,26 @@ def test_nested_tensors_run_and_are_said_to_be_unread() -> None:
         seen = modelight.observe(model, given, seed=0, grad_mode=mode)
         assert seen.output.is_nested
         assert seen.modules["0"].unseen is not None and seen.modules["0"].unseen.id == "not-readable"
+
+
+def test_outputs_that_cannot_be_read_are_no_failure_of_the_model() -> None:
+    def give_back(module: Any, x: torch.Tensor) -> torch.Tensor:
+        x.untyped_storage().resize_(0)
+        return x
+
+    class Gives(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.packed = Calls(lambda module, x: x.to(torch.int64).to(torch.uint64))
+            self.gone = Calls(give_back)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.packed(x)
+            self.gone(x.clone())
+            return x + 1
+
+    seen = modelight.observe(Gives(), torch.ones(3))
+    assert seen.output.tolist() == [2.0] * 3
+    told = {path: (one.unseen.id if one.unseen else None) for path, one in seen.modules.items()}
+    assert told == {"": None, "packed": "not-readable", "gone": "not-readable"}
+    assert seen.modules["gone"].stats is None

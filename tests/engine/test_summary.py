@@ -122,13 +122,17 @@ def test_what_is_overwritten_afterwards_does_not_matter() -> None:
         lambda t: t.to(memory_format=torch.channels_last),
         lambda t: t.transpose(0, 3),
         lambda t: t[:, ::2],
-        lambda t: t[:, :1].expand(-1, 4, -1, -1),
         lambda t: t.flip(0),
     ],
 )
 def test_any_layout(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     values = change(torch.randn(2, 4, 3, 5))
     assert sorted(flat(values).tolist()) == sorted(values.flatten().tolist())
+
+
+def test_what_is_expanded_is_laid_out_once() -> None:
+    values = torch.randn(2, 4, 3, 5)[:, :1].expand(-1, 4, -1, -1)
+    assert sorted(flat(values).tolist()) == sorted(values[:, 0].flatten().tolist())
 
 
 def test_a_stride_never_locks_to_rows_of_a_power_of_two() -> None:
@@ -160,3 +164,36 @@ def test_what_relu_leaves_follows_from_what_was_there_before() -> None:
         derived = before.rectified()
         np.testing.assert_array_equal(derived.values, after.values)
         assert (derived.minimum, derived.maximum, derived.has_nan) == (after.minimum, after.maximum, after.has_nan)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t[::2].unfold(0, 3, 1),
+        lambda t: t.unfold(0, 5, 2),
+        lambda t: t[:60].view(3, 4, 5).permute(2, 0, 1),
+        lambda t: t[:60].view(3, 4, 5)[:, ::2].transpose(0, 2),
+        lambda t: t[:3, None].expand(3, 7),
+        lambda t: t[:1].expand(5000),
+        lambda t: t[:60].view(3, 20)[:, :1].expand(3, 2000),
+        lambda t: t[5],
+    ],
+)
+def test_views_of_every_kind_are_read_as_what_they_show(view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    values = view(torch.arange(100.0))
+    shown = values.double().numpy()
+    stats = stats_of(values)
+    assert (stats.count, stats.minimum, stats.maximum) == (values.numel(), shown.min(), shown.max())
+    assert stats.mean == pytest.approx(shown.mean()) and stats.std == pytest.approx(shown.std(), abs=1e-6)
+
+
+def test_what_is_expanded_beyond_all_memory_is_read_once() -> None:
+    stats = stats_of(torch.full((1, 1), 3.0).expand(10**6, 10**6))
+    assert (stats.count, stats.minimum, stats.mean, stats.std) == (10**12, 3, 3, 0)
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32"])
+def test_rare_types(name: str) -> None:
+    values = torch.tensor([1.0, 2.0, 4.0, 64.0]).to(getattr(torch, name))
+    stats = stats_of(values)
+    assert (stats.minimum, stats.maximum, stats.mean) == (1, 64, 17.75)

@@ -96,12 +96,15 @@ class Guard:
         if self._mode is not None:
             self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
         with torch.inference_mode(False), torch.no_grad():
-            self._ledger = self._compare()
-            if self._keep:
-                self._make_ordinary()
-            else:
-                self._restore()
-            self._restore_always()
+            self._find_changes()
+            try:
+                self._ledger = self._compare()
+            finally:  # whatever cannot be told is put back all the same
+                if self._keep:
+                    self._make_ordinary()
+                else:
+                    self._restore()
+                self._restore_always()
 
     def ledger(self) -> protocol.Ledger:
         """What the run changed, or would have; to be asked after the run.
@@ -115,11 +118,13 @@ class Guard:
 
     # ---------------------------------------------------------------------------------------------------- comparing
 
-    def _compare(self) -> protocol.Ledger:
+    def _find_changes(self) -> None:
         self._touched = [attributes for attributes in self._attributes if attributes.touched()]
         self._changed = [entry for entry in self._held if entry[2].changed]
         self._switched = [entry for entry in self._held if entry[2].requires_grad_changed]
         self._regraded = [entry for entry in self._grads if entry[1].grad is not entry[2]]
+
+    def _compare(self) -> protocol.Ledger:
         entries = [self._entry(name, kind, held) for name, kind, held in self._changed]
         rebound = [entry for attributes in self._touched for entry in attributes.compare(self._keep)]
         entries += [entry for entry in rebound if entry.name not in {known.name for known in entries}]
@@ -175,5 +180,6 @@ def leave_no_trace(model: nn.Module, *, keep: bool = False, watch: bool = True) 
     return Guard(model, keep, watch)
 
 
-def _size(entry: LedgerEntry) -> tuple[bool, float]:
-    return entry.kind not in ("parameter", "buffer"), -(entry.max_change or 0.0)
+def _size(entry: LedgerEntry) -> tuple[bool, bool, float]:
+    """What is lost comes first: it is never to be among those that are left out."""
+    return entry.note is None, entry.kind not in ("parameter", "buffer"), -(entry.max_change or 0.0)

@@ -242,20 +242,23 @@ class Probes:
 
     def _sample(self, capture: Capture, row: int, tensor: torch.Tensor) -> Taken | None:
         """Read the tensor, or take over what is known of it; None where that says nothing of other modules' outputs."""
-        sample = capture.sample
-        known = None if row == self._detail else self._known(tensor)
-        if known is None and not is_readable(tensor):
+        closely = row == self._detail
+        known = None if closely else self._known(tensor)
+        sample = capture.sample or Sample()
+        if known is not None and sample.step in (0, known.step):
+            sample.add(known)
+            capture.sample = sample
+            return known
+        try:
+            readable = is_readable(tensor)
+            taken = sample.take(tensor, tensor.numel() if closely else self._limit) if readable else None
+        except RuntimeError:  # packed values, a storage that was given back: nothing that the model is to hear of
+            readable = False
+        if not readable:
             capture.unseen = Clause("not-readable", {"type": type(tensor).__name__, "dtype": capture.dtype})
             return None
-        if sample is None:
-            sample = capture.sample = Sample()
-        if row == self._detail:
-            sample.take(tensor, tensor.numel())
-            return None
-        if known is None or sample.step not in (0, known.step):
-            return sample.take(tensor, self._limit)
-        sample.add(known)
-        return known
+        capture.sample = sample
+        return None if closely else taken
 
     def _known(self, tensor: torch.Tensor) -> Taken | None:
         """What the tensor shows, if that follows from what was read last: a container hands on what its last module

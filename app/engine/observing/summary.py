@@ -40,14 +40,24 @@ _Moments = tuple[Values, Values, Values, Values, Values]
 
 
 def flat(tensor: torch.Tensor) -> torch.Tensor:
-    """All values in one dimension, in the order of memory where that spares a copy."""
+    """All values in one dimension, in the order of memory where that spares a copy; what is expanded once."""
+    for dimension, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            tensor = tensor.narrow(dimension, 0, 1)
     if tensor.is_contiguous():
         return tensor.view(-1)
-    count = tensor.numel()
-    reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    if count and reach == count and min(tensor.stride()) > 0:  # dense in another order, such as channels_last
-        return tensor.as_strided((count,), (1,))
-    return tensor.reshape(-1)
+    return tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether its values fill their memory without a gap and none twice, in some order (``channels_last``, say)."""
+    filled = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride != filled:
+                return False
+            filled *= size
+    return True
 
 
 class Taken(NamedTuple):
@@ -74,9 +84,10 @@ def take(tensor: torch.Tensor, limit: int = SAMPLE, step: int = 0) -> Taken | No
     line = tensor.detach()
     if not line.is_contiguous():
         line = flat(line)
-    step = step or _step(count, limit)
+    size = line.numel()
+    step = step or _step(size, limit)
     low, high, has_nan = _extremes(line)
-    return Taken(count, step, low, high, has_nan, _blocks(line, count, step))
+    return Taken(count, step, low, high, has_nan, _blocks(line, size, step))
 
 
 @dataclass(slots=True)
@@ -176,12 +187,25 @@ def _blocks(line: torch.Tensor, count: int, step: int) -> Values:
 
 
 def _aminmax(line: torch.Tensor) -> Sequence[torch.Tensor]:
-    return torch.aminmax(line.to(torch.uint8) if line.dtype is torch.bool else line)
+    return torch.aminmax(line.to(_COMPARED[line.dtype]) if line.dtype in _COMPARED else line)
+
+
+_COMPARED = {torch.bool: torch.uint8}
+"""Types that torch knows no order of, and one that holds their values exactly."""
+_COMPARED |= {
+    kind: wide
+    for wide, names in (
+        (torch.float32, ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")),
+        (torch.int64, ("uint16", "uint32")),
+    )
+    for name in names
+    if (kind := getattr(torch, name, None)) is not None
+}
 
 
 def _as_numpy(taken: torch.Tensor) -> Values:
     """A copy of the values, in the precision that the pass at the end uses."""
-    wide = taken.dtype in (torch.float64, torch.int64, torch.int32)
+    wide = taken.dtype in (torch.float64, torch.int64, torch.int32, torch.uint32)
     return taken.to("cpu", torch.float64 if wide else torch.float32, copy=True).numpy()
 
 
