@@ -17,7 +17,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QFontMetricsF, QPainter, QResizeEvent
+from PySide6.QtGui import QFontMetricsF, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -233,6 +233,7 @@ class CheckpointTree(QTreeView):
         self._model = CheckpointModel(self)
         self._widths = dict.fromkeys(Column, _LEAST)
         self._name_width = _NAME
+        self._pressed = self._hidden = False
         self.setModel(self._model)
         self.setItemDelegate(CheckpointDelegate(self))
         self.setObjectName("checkpoint-tree")
@@ -318,7 +319,23 @@ class CheckpointTree(QTreeView):
         self._share()
         current = self.currentIndex()
         if current.isValid() and 0 <= self.visualRect(current).top() < event.oldSize().height():
-            self.scrollTo(current)  # what was looked at stays in sight when its values need room below
+            self._keep_in_sight()  # when its values need room below
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._pressed = True
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._pressed = False
+        super().mouseReleaseEvent(event)
+        if self._hidden:
+            self._keep_in_sight()
+
+    def _keep_in_sight(self) -> None:
+        """Scroll to what is looked at, though not while the button is down: the click would meet another row."""
+        self._hidden = self._pressed
+        if not self._pressed:
+            self.scrollTo(self.currentIndex())
 
     def select(self, key: str) -> None:
         """Make a tensor the current row; nothing happens where there is none."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QAbstractItemView
 from pytestqt.qtbot import QtBot
 
 from modelight.checkpoint_window import CheckpointWindow
@@ -69,6 +70,18 @@ def test_the_row_that_was_clicked_stays_where_its_values_need_room(window: Check
     assert not window.page.plot.isVisible() and tree.height() == height
     qtbot.waitUntil(lambda: window.page.plot.isVisible(), timeout=PATIENCE)
     assert tree.height() == height
+
+
+def test_a_click_on_the_last_row_in_sight_selects_it(window: CheckpointWindow, qtbot: QtBot) -> None:
+    """The rows moved while the button was down, and another row was selected than the one that is looked at."""
+    tree = window.page.tree
+    index = tree._model.index_of("features.8.running_mean")
+    tree.scrollTo(index, QAbstractItemView.ScrollHint.PositionAtBottom)
+    qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualRect(index).center())
+    qtbot.waitUntil(lambda: window.page.plot.isVisible(), timeout=PATIENCE)
+    assert tree.currentIndex() == index
+    assert [row.data() for row in tree.selectionModel().selectedRows()] == [index.data()]
+    assert tree.viewport().rect().contains(tree.visualRect(index).center())
 
 
 def test_what_cannot_be_compared_is_said_in_this_window(window: CheckpointWindow, qtbot: QtBot, tmp_path: Path) -> None:
