@@ -20,9 +20,8 @@ Commands and replies
 
 Pace
     The model process computes a frame only when the window asks for one (:class:`Run`), and a live view asks for the
-    next
-    only when it has shown the last. One frame is thus the credit, nothing queues up, and no state about pace is kept
-    on either side.
+    next only when it has shown the last. One frame is thus the credit, nothing queues up, and no state about pace is
+    kept on either side.
 
 Words
     Texts that a person reads are phrased (and translated) by the window. The model process therefore sends
@@ -33,13 +32,22 @@ Arrays
 
 Paths
     A module is named by its dotted path from the root, as in ``named_modules()``; the root is the empty string. A
-    module
-    that is registered under several paths has a row for each. Rows are also known by their index in
+    module that is registered under several paths has a row for each. Rows are also known by their index in
     :attr:`Opened.rows`, depth first, parents before children.
 """
 
 from __future__ import annotations
 
+from modelight.protocol.answers import (
+    BatchCurve,
+    Compared,
+    EventMessage,
+    Exported,
+    Gradients,
+    McDropout,
+    ReEstimated,
+    Repeatability,
+)
 from modelight.protocol.checkpoints import (
     CheckpointDifference,
     CheckpointFacts,
@@ -82,28 +90,20 @@ from modelight.protocol.commands import (
     Trust,
 )
 from modelight.protocol.events import (
-    BatchCurve,
     Changed,
     CheckpointsCompared,
-    Compared,
     Done,
     Event,
-    EventMessage,
-    Exported,
     Failure,
     FindingsReady,
     Frame,
-    Gradients,
     InputReady,
     Inspected,
     Learned,
-    McDropout,
     Opened,
     Progress,
     Python,
     Ready,
-    ReEstimated,
-    Repeatability,
     SameAnswerReady,
     TensorInspected,
     Welcome,
