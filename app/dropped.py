@@ -8,7 +8,10 @@ from pathlib import Path
 from modelight.protocol import FromFile, Images, Source
 from modelight.sources import PICTURES, ImageOptions
 
-CHECKPOINT_KINDS = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
+CHECKPOINT_KINDS = (
+    *(".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".model", ".pkl", ".pt2"),
+    ".index.json",  # of several files of weights
+)
 ARRAYS = {".npy", ".npz"}
 
 
@@ -22,14 +25,15 @@ class Dropped:
 
 
 def sort_files(paths: list[Path]) -> Dropped:
-    """A Python file is a model, weights are a checkpoint, arrays and pictures are input. Other files are left out."""
+    """A Python file or a folder of transformers is a model, weights and other folders are a checkpoint, arrays and
+    pictures are input. Other files are left out."""
     dropped = Dropped()
     pictures: list[str] = []
     for path in paths:
         kind = path.suffix.lower()
-        if kind == ".py":
+        if kind == ".py" or (path / "config.json").is_file():
             dropped.model = dropped.model or path
-        elif kind in CHECKPOINT_KINDS:
+        elif path.name.lower().endswith(CHECKPOINT_KINDS) or path.is_dir():
             dropped.checkpoint = dropped.checkpoint or path
         elif kind in ARRAYS:
             dropped.sources.append(FromFile(str(path)))

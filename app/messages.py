@@ -149,11 +149,11 @@ class Messages(QWidget):
 def report_words(report: LoadReport) -> tuple[str, str]:
     """The load report as a sentence and its whole; empty where every key found its place and nothing is remarkable."""
     parts = [
-        _part(report.missing, "{n} keys of the model are missing in the checkpoint"),
-        _part(report.unexpected, "{n} keys of the checkpoint are unknown to the model"),
+        _part(report.missing, "{n} {keys} of the model {are} missing in the checkpoint"),
+        _part(report.unexpected, "{n} {keys} of the checkpoint {are} unknown to the model"),
         _part(
             [name for name, _, _ in report.mismatched if name not in report.partial],
-            "{n} have another shape and were not loaded",
+            "{n} {have} another shape and {were} not loaded",
         ),
     ]
     notes = [phrase(note) for note in report.notes]
@@ -166,7 +166,10 @@ def _part(keys: list[str], words: str) -> str:
     if not keys:
         return ""
     shown = ", ".join(keys[:SHOWN_KEYS]) + ("…" if len(keys) > SHOWN_KEYS else "")
-    return words.format(n=len(keys)) + f" ({shown})"
+    one = len(keys) == 1
+    forms = zip(("keys", "are", "have", "were"), ("key", "is", "has", "was"), strict=True)
+    words = words.format(n=len(keys), **{many: single if one else many for many, single in forms})
+    return f"{words} ({shown})"
 
 
 def _details(report: LoadReport) -> str:

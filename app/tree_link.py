@@ -35,7 +35,8 @@ class TreeLink(QObject):
         session.pending.connect(tree.set_pending)
         session.states_changed.connect(self._on_states)
         session.refused.connect(lambda: self._on_states(session.states))
-        session.settings_changed.connect(self._show_selection)
+        self._batch = 0
+        session.settings_changed.connect(self._on_settings)
         session.cycle.frame.connect(self._on_frame)
 
     def _on_opening(self, spec: str) -> None:
@@ -50,7 +51,8 @@ class TreeLink(QObject):
             self._pane.tree.set_empty_text(self.tr("{spec} is not open.").format(spec=spec))
 
     def _on_opened(self, opened: Opened) -> None:
-        states = tree_states(opened.states, opened.rows)
+        self._batch = self._session.setup.batch if self._session.setup is not None else 0
+        states = tree_states(opened.states, opened.rows, self._batch)
         rows = tree_rows(opened.rows, opened.name)
         wanted = self._session.setup.selection if self._session.setup is not None else ""
         self._pane.tree.set_rows(rows, [states[index] for index in range(len(rows))])
@@ -59,8 +61,15 @@ class TreeLink(QObject):
 
     def _on_states(self, states: list[RowState]) -> None:
         if self._session.model is not None:
-            self._pane.tree.update_states(tree_states(states, self._session.model.rows))
+            self._pane.tree.update_states(tree_states(states, self._session.model.rows, self._batch))
             self._show_selection()
+
+    def _on_settings(self) -> None:
+        setup = self._session.setup
+        if setup is not None and setup.batch != self._batch:
+            self._batch = setup.batch
+            self._on_states(self._session.states)
+        self._show_selection()
 
     def _on_frame(self, frame: Frame) -> None:
         self._pane.tree.set_shapes(tree_shapes(frame))

@@ -69,12 +69,6 @@ class Button(KeyboardFocus, QPushButton):
         self.updateGeometry()
         self.update()
 
-    def set_lamp(self, lamp: LampState) -> None:
-        """Show another lamp."""
-        self._lamp = lamp
-        self.updateGeometry()
-        self.update()
-
     def sizeHint(self) -> QSize:
         width = QFontMetricsF(self.font()).horizontalAdvance(self.text()) + 2 * self._padding()
         width += self._sign_room() if self._has_sign() else 0

@@ -121,13 +121,6 @@ class RemedyRows(QWidget):
         return places
 
 
-def _with_margin(widget: QWidget, top: int, right: int) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setContentsMargins(0, top, right, 0)
-    row.addWidget(widget)
-    return row
-
-
 class FindingCard(QFrame):
     """A card. Folded it shows three lines of its text; a click on the head unfolds it."""
 

@@ -134,6 +134,9 @@ PHRASES: dict[str, str] = {
         "phrases", "{first} drops {p:percent}, nominally: its masks are not seen here."
     ),
     "ML120.many.unseen": QT_TRANSLATE_NOOP("phrases", "The first is {first}; their masks are not seen here."),
+    "ML120.some.unseen": QT_TRANSLATE_NOOP(
+        "phrases", "Of {unseen:count} {unseen:dropout|dropouts} more the masks are not seen here."
+    ),
     "ML120.chosen": QT_TRANSLATE_NOOP("phrases", "All else is in eval, as for MC dropout."),
     "ML120.solved": QT_TRANSLATE_NOOP("phrases", "These dropouts are off"),
     "ML121.title": QT_TRANSLATE_NOOP("phrases", "Dropout that eval() does not stop"),

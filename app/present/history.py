@@ -62,10 +62,6 @@ class RunHistory:
         """
         self._flags_alone = self._latest
 
-    def grad_mode_changed(self) -> None:
-        """Another grad mode: runs under it are counted anew; what was before in the other mode stays."""
-        self._frames.clear()
-
     def clear(self) -> None:
         """Another model, checkpoint or input: nothing seen so far can be compared."""
         self._frames.clear()

@@ -29,9 +29,25 @@ def tree_rows(rows: Sequence[Row], model: str) -> list[TreeRow]:
     return [_row(row, model, has) for row, has in zip(rows, statistics, strict=True)]
 
 
-def tree_states(states: Iterable[RowState], rows: Sequence[Row]) -> dict[int, TreeState]:
-    """States by row index, as :meth:`ModuleTree.update_states` takes them."""
-    return {state.index: _state(state, rows[state.index]) for state in states}
+def tree_states(states: Iterable[RowState], rows: Sequence[Row], batch: int = 0) -> dict[int, TreeState]:
+    """States by row index, as :meth:`ModuleTree.update_states` takes them.
+
+    Args:
+        batch: samples per forward of the next run; 0 if nobody knows.
+    """
+    return {state.index: _state(state, rows[state.index], batch) for state in states}
+
+
+def _of_one(state: RowState, row: Row, batch: int) -> list[Clause]:
+    """Before a run of one sample per forward: that the layer may raise "Expected more than 1 value per channel".
+
+    Said of BatchNorm1d, whose input often has no length. The others have one value per channel only where the input is
+    1 × 1, which is not known before the run.
+    """
+    uses_batch = any(clause.id.startswith("batch-stats") for clause in state.effect)
+    if batch != 1 or not uses_batch or row.type not in ("BatchNorm1d", "LazyBatchNorm1d"):
+        return []
+    return [Clause("needs-more-than-one-value", {"type": row.type})]
 
 
 def tree_shapes(frame: Frame | None) -> Mapping[int, str]:
@@ -80,9 +96,9 @@ def _row(row: Row, model: str, has_statistics: bool) -> TreeRow:
     )
 
 
-def _state(state: RowState, row: Row) -> TreeState:
+def _state(state: RowState, row: Row, batch: int) -> TreeState:
     problems = [phrase(mark) for mark in state.marks if mark.id not in _REMARKS]
-    remarks = [phrase(mark) for mark in state.marks if mark.id in _REMARKS]
+    remarks = [phrase(mark) for mark in [*state.marks, *_of_one(state, row, batch)] if mark.id in _REMARKS]
     return TreeState(
         training=state.training,
         effect=effect_words(state.effect),

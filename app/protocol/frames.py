@@ -85,7 +85,7 @@ class DropoutCapture(msgspec.Struct, frozen=True):
     call: int
     """Number of the call within one forward, from 0."""
     unit: str
-    """``element``, ``channel`` or ``sample`` (drop path)."""
+    """``element``, ``channel``, ``sample`` (drop path) or ``batch`` (one draw for all)."""
     p: float | None
     follows_flag: bool | None
     """False: it drops whatever the flag. None: not known."""

@@ -80,7 +80,6 @@ def test_another_grad_mode_counts_anew_and_keeps_before() -> None:
     history = RunHistory()
     history.add(of(1.0, train=3, eval=0))
     history.add(of(2.0, train=0, eval=3))
-    history.grad_mode_changed()
     history.add(of(2.0, train=0, eval=3, grad_mode="enabled"))
     assert history.runs == 1
     assert history.before()[0] == "train"

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 import modelight
+from modelight.engine.modules.rows import Rows
 from modelight.phrases import findings as words
 from modelight.phrases import phrase
+from modelight.present.tree import tree_states
 from modelight.protocol import Clause
 from tests.engine.looking import found, ids, look, trained
 
@@ -187,13 +189,12 @@ def test_more_than_one_value_per_channel_is_asked_for_by_name_and_cured() -> Non
     assert "ML170" not in ids(look(model.eval(), images))
 
 
-def test_where_one_value_per_channel_is_certain_it_is_said_before_the_run() -> None:
-    from modelight.engine.modules import policy
-
-    clause = policy.single_value(nn.BatchNorm1d(4), batch=1)
-    assert clause is not None and "raises with one sample" in phrase(clause)
-    assert policy.single_value(nn.BatchNorm1d(4).eval(), batch=1) is None
-    assert policy.single_value(nn.BatchNorm1d(4), batch=2) is None
+def test_where_one_value_per_channel_may_come_it_is_said_before_the_run() -> None:
+    for training, batch, said in ((True, 1, True), (False, 1, False), (True, 2, False)):
+        rows = Rows(nn.Sequential(nn.BatchNorm1d(4), nn.BatchNorm2d(4)).train(training))
+        shown = tree_states(rows.states(), rows.rows, batch)
+        assert ("raises with one sample" in shown[1].remark) == said
+        assert "raises" not in shown[2].remark
 
 
 # ---------------------------------------------------------------------------------------------------------- a belief

@@ -188,3 +188,17 @@ def test_mc_dropout_without_variance_is_found() -> None:
     assert (finding.module, finding.severity) == ("drop", "info")
     assert "ML124" not in ids(look(mlp(), vectors()))
     assert look(Unused().eval(), vectors()) == []
+
+
+def test_where_some_masks_are_not_seen_the_figure_is_of_the_others_and_says_so() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.drop = nn.LSTM(4, 4, num_layers=2, dropout=0.3, batch_first=True), nn.Dropout(0.5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.drop(self.lstm(x)[0])
+
+    finding = found("ML120", look(Two(), torch.randn(4, 6, 4), grad_mode="inference_mode"))
+    assert (finding.values["modules"], finding.values["unseen"]) == (2, 1)
+    assert "Of 1 dropout more the masks are not seen here." in words.body(finding)

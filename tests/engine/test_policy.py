@@ -145,18 +145,6 @@ def test_marks_take_any_module() -> None:
     assert ids(inside) == ["untouched-statistics"]
 
 
-def test_one_sample_is_said_to_raise_before_the_run() -> None:
-    layer = nn.BatchNorm1d(3)
-    (x,) = torch.randn(1, 1, 3)
-    assert policy.single_value(layer, 1) == Clause("needs-more-than-one-value", {"type": "BatchNorm1d"})
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        layer(x)
-    assert policy.single_value(layer, 2) is None
-    assert policy.single_value(layer.eval(), 1) is None
-    layer(x)
-    assert policy.single_value(nn.BatchNorm2d(3), 1) is None
-
-
 @pytest.mark.parametrize("counter", [torch.tensor(math.nan), torch.tensor(math.inf), torch.tensor([1, 2])])
 def test_a_counter_that_is_no_number_hinders_nothing(counter: torch.Tensor) -> None:
     model = nn.Sequential(nn.BatchNorm1d(3)).eval()

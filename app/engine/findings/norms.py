@@ -16,9 +16,6 @@ from modelight.protocol import Clause, Finding, NormCapture, Remedy, Value
 DRIFT = 3.0
 """Median drift over channels, in running deviations, from which inputs and running statistics do not belong
 together."""
-FEW_CHANNELS = 1e-3
-"""Share of a running deviation that a statistic must have moved by to have left the checkpoint."""
-
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 

@@ -39,6 +39,7 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
         "observed": dropped / total if total else None,
         "dropped": dropped,
         "total": total,
+        "unseen": len({site.path for site in sites if site.unseen is not None}),
         "runs": evidence.now.forwards * (evidence.now.repeats if counted_whole else 1),
         "grad_mode": evidence.command.grad_mode,
     }
@@ -46,7 +47,8 @@ def dropouts_on(evidence: Evidence) -> Iterator[Finding]:
     seen = number if total else f"{number}.unseen"
     chosen = _alone_in_train(evidence)
     values["title"] = f"ML120.title.{number}"
-    values["say"] = [f"ML120.{seen}", *(["ML120.chosen"] if chosen else [])]
+    some = ["ML120.some.unseen"] if total and values["unseen"] else []
+    values["say"] = [f"ML120.{seen}", *some, *(["ML120.chosen"] if chosen else [])]
     severity: Literal["warning", "info"] = "info" if chosen else "warning"
     yield Finding("ML120", severity, paths[0], values, remedies=[set_eval(evidence.rows, paths)])
 

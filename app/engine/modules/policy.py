@@ -218,16 +218,3 @@ def _untouched(module: nn.Module, mean: torch.Tensor, var: torch.Tensor, tracked
     """Whether the statistics are what a new layer has. The counter of instance norm never moves and says nothing."""
     updated = not isinstance(module, _InstanceNorm) and (counted(tracked) or 0) > 0
     return not updated and bool((mean == 0).all()) and bool((var == 1).all())
-
-
-def single_value(module: nn.Module, batch: int) -> Clause | None:
-    """What to say before a run of ``batch`` samples per forward of a layer that may raise "Expected more than 1 value
-    per channel": ``needs-more-than-one-value`` {type}.
-
-    Said of BatchNorm1d, whose input often has no length. The others have one value per channel only where the input is
-    1 × 1, which is not known before the run.
-    """
-    rule = policy(module)
-    if batch != 1 or not isinstance(module, (nn.BatchNorm1d, nn.LazyBatchNorm1d)) or rule is None:
-        return None
-    return Clause("needs-more-than-one-value", {"type": type(module).__name__}) if rule.uses == "batch" else None
