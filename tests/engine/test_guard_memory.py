@@ -12,6 +12,7 @@ from torch import nn
 
 from modelight.engine.observing import guard as guard_module
 from modelight.engine.observing.guard import leave_no_trace
+from modelight.engine.observing.memory import Memory
 from tests.engine.test_guard import entries
 
 MANY = 300_000
@@ -156,3 +157,26 @@ def test_a_tensor_that_looks_at_memory_which_is_gone_is_put_back() -> None:
         held.untyped_storage().resize_(0)
     assert bool((model.get_buffer("held") == 1).all())
     assert (entries(guard)["held"].max_change, entries(guard)["held"].restored) == (None, True)
+
+
+class Laid(torch.Tensor):
+    """What a distributed tensor looks like: the values, and beside them something that is no tensor."""
+
+    @staticmethod
+    def __new__(cls, local: torch.Tensor) -> Laid:
+        return torch.Tensor._make_subclass(cls, local)
+
+    def __init__(self, local: torch.Tensor) -> None:
+        self.local, self.mesh = local, object()
+
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["local", "mesh"], None
+
+
+def test_of_a_distributed_tensor_the_values_are_remembered() -> None:
+    local = torch.arange(4.0)
+    held = Memory().add(Laid(local))
+    local += 1
+    assert held.changed
+    held.restore()
+    assert local.tolist() == [0, 1, 2, 3] and not held.changed

@@ -114,6 +114,11 @@ def _dtype(value: Any) -> np.dtype[Any] | None:
         return None
 
 
+_PATHS = tuple(
+    f"{module}.{name}"
+    for module in ("pathlib", "pathlib._local")  # as Python 3.13 names it
+    for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+)
 _INERT: dict[type[StandIn], tuple[str, ...]] = {
     Scalar: ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
     Array: ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
@@ -124,11 +129,7 @@ _INERT: dict[type[StandIn], tuple[str, ...]] = {
         "numpy.ndarray",
         "argparse.Namespace",
         "types.SimpleNamespace",
-        "pathlib.Path",
-        "pathlib.PosixPath",
-        "pathlib.WindowsPath",
-        "pathlib.PurePosixPath",
-        "pathlib.PureWindowsPath",
+        *_PATHS,
         "datetime.timedelta",
         "builtins.slice",
         "builtins.range",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
+import sys
+import types
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -387,3 +390,19 @@ def test_buffers_of_a_module_below_itself_are_copied_once_per_path() -> None:
     model[0].parent = model
     copied = checkpoint.copy_buffers(model)
     assert {"0.running_mean", "0.running_var", "0.num_batches_tracked"} <= copied.keys()
+
+
+def test_a_path_as_python_3_13_writes_it_needs_no_consent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PosixPath:
+        def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+            return PosixPath, ("runs", "7")
+
+    PosixPath.__module__, PosixPath.__qualname__ = "pathlib._local", "PosixPath"
+    with monkeypatch.context() as patch:
+        newer = types.ModuleType("pathlib._local")
+        newer.PosixPath = PosixPath
+        patch.setitem(sys.modules, "pathlib._local", newer)
+        patch.setattr(pathlib, "_local", newer, raising=False)
+        torch.save({"model": trained(), "out": PosixPath()}, tmp_path / "a.pt")
+    report = checkpoint.load_into(Net(), tmp_path / "a.pt")
+    assert (report.missing, report.unexpected) == ([], [])
