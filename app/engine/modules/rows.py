@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from modelight.engine import catalog
+from modelight.engine import catalog, collector
 from modelight.engine.errors import EngineError
 from modelight.engine.modules import flag, hidden, policy, structure
 from modelight.engine.modules.skeleton import walk
@@ -20,25 +18,13 @@ MAX_ALSO = 100
 """Of a module in more places than this, so many are listed."""
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """For 100 000 rows the garbage collector would walk all of them many times, and find nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class Rows:
     """The module tree of ``root`` as it was registered when this was made.
 
     A module that is registered under several paths has a row for each, so rows form a tree even where modules do not.
     """
 
-    @_collector_paused()
+    @collector.paused()
     def __init__(self, root: nn.Module) -> None:
         self.root = root
         self.skeleton = walk(root)
@@ -106,7 +92,7 @@ class Rows:
     def states(self) -> list[RowState]:
         """What every row does now."""
         self._refresh_trainable()
-        with _collector_paused():
+        with collector.paused():
             self._known = [self._state(index) for index in range(len(self.modules))]
         return list(self._known)
 

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from modelight import protocol
+from modelight.engine import collector
 from modelight.engine.observing import rng
 from modelight.engine.observing.attributes import Attributes
 from modelight.engine.observing.memory import Held, Memory
@@ -31,6 +32,7 @@ COPIED_PARAMETERS = 25_000_000
 class Guard:
     """Made by :func:`leave_no_trace`."""
 
+    @collector.paused()
     def __init__(self, model: nn.Module, keep: bool, watch: bool) -> None:
         self._keep = keep
         self._modules = list(model.named_modules())
