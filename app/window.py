@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QUrl
@@ -98,7 +99,7 @@ class Window(QMainWindow):
         self.welcome.files_dropped.connect(lambda paths: self.take_files([Path(path) for path in paths]))
         self.welcome.sample_chosen.connect(lambda key: self.open_recent(WelcomeLink.sample(key)))
         self.welcome.recent_chosen.connect(lambda key: self.open_recent(self._settings.recent[int(key)]))
-        self.findings.doc_requested.connect(_show_page)
+        self.findings.doc_requested.connect(self._show_finding)
         self.status.trace_pressed.connect(self.show_ledger)
 
     # ------------------------------------------------------------------------------------------------ what people ask
@@ -107,6 +108,12 @@ class Window(QMainWindow):
     def show_page(self, name: str) -> None:
         """Open a page by its name."""
         self.pages.show_page(name)
+
+    def _show_finding(self, doc: str) -> None:
+        """The page of a finding, in whatever program the desktop has for it."""
+        path = resources.files("modelight.finding_pages") / f"{doc}.md"
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+            self.messages.problem(self.tr("No program here opens {path}.").format(path=path))
 
     def open_recent(self, entry: Recent) -> None:
         """Open a model by its spec."""
@@ -250,9 +257,3 @@ def _line() -> QWidget:
     from modelight.widgets.labels import hairline
 
     return hairline()
-
-
-def _show_page(doc: str) -> None:
-    path = Path(__file__).parent.parent / "docs" / "findings" / f"{doc}.md"
-    if path.exists():
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtGui import QDesktopServices, QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
@@ -123,6 +123,24 @@ def test_the_modes_are_copied_as_python(incident: Offscreen, after: After, qtbot
     text = QGuiApplication.clipboard().text()
     assert "features[8].eval()" in text and "torch.no_grad()" in text
     after(incident, incident.session.undo.undo)
+
+
+def test_a_findings_id_opens_its_page(incident: Offscreen, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    opens = [True]
+
+    def open_url(url: QUrl) -> bool:
+        opened.append(Path(url.toLocalFile()))
+        return opens[0]
+
+    monkeypatch.setattr(QDesktopServices, "openUrl", open_url)
+    incident.window.findings.doc_requested.emit("ML101")
+    assert opened[0].name == "ML101.md" and opened[0].read_text("utf-8").startswith("# ML101")
+    assert not incident.window.messages.trouble.text()
+    opens[0] = False
+    incident.window.findings.doc_requested.emit("ML101")
+    assert str(opened[0]) in incident.window.messages.trouble.text()
+    incident.window.messages.trouble.clear()
 
 
 def test_live_computes_statistics_of_norms_only_where_they_are_shown(
