@@ -268,7 +268,8 @@ PHRASES: dict[str, str] = {
     "frozen-script": QT_TRANSLATE_NOOP("phrases", "A frozen script of {name}: it has no mode."),
     "compiled": QT_TRANSLATE_NOOP(
         "phrases",
-        "torch.compile's wrapper: its flag is that of _orig_mod, the model itself, which is what is observed.",
+        "torch.compile's wrapper: its flag is that of _orig_mod, the model itself. While it is observed it runs as it "
+        "was written; rounding may differ.",
     ),
     "parallel-unwrapped": QT_TRANSLATE_NOOP(
         "phrases",
@@ -280,7 +281,10 @@ PHRASES: dict[str, str] = {
         "The model is compiled (torch.compile). Shown and run is the model inside, uncompiled: the same weights and "
         "flags; rounding may differ.",
     ),
-    "compiled-call": QT_TRANSLATE_NOOP("phrases", "compile() was called on this module: inside it nothing is seen."),
+    "compiled-call": QT_TRANSLATE_NOOP(
+        "phrases",
+        "compile() was called on this module. While it is observed it runs as it was written; rounding may differ.",
+    ),
     "wrapper": QT_TRANSLATE_NOOP("phrases", "{type} only wraps the model below."),
     "parametrized": QT_TRANSLATE_NOOP("phrases", "Computed anew each time they are read: {tensors}."),
     "weight-hook": QT_TRANSLATE_NOOP("phrases", "Computed anew before each forward: {tensors}."),
@@ -303,13 +307,6 @@ PHRASES: dict[str, str] = {
         "phrases",
         "Reads of training flags are no longer listened to: after {count:count} times it would slow the model process "
         "down for good. Restart it to listen again.",
-    ),
-    "unobservable-script": QT_TRANSLATE_NOOP("phrases", "A script's flag is read in C++, where nobody can listen."),
-    "unobservable-property": QT_TRANSLATE_NOOP(
-        "phrases", "Its training flag is a property, which cannot be listened to."
-    ),
-    "unobservable-compiled": QT_TRANSLATE_NOOP(
-        "phrases", "It is compiled: reads of its flag were decided at compile time."
     ),
     # --- what is wrong with a module's tensors
     "has-nan": QT_TRANSLATE_NOOP("phrases", "{tensor} holds {count:count} NaN"),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import modelight
 from modelight.engine.modules import listen
 from modelight.engine.modules.rows import Rows
 
@@ -168,33 +169,23 @@ def test_reads_of_other_threads_are_heard() -> None:
     assert [read.count for read in heard.reads] == [1]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_what_cannot_be_heard_is_listed() -> None:
-    class Always(nn.Module):
-        @property
-        def training(self) -> bool:
-            return False
-
-        @training.setter
-        def training(self, value: bool) -> None:
-            pass
-
-    inner = nn.Sequential(nn.Dropout())
-    script = torch.jit.script(inner)
-    compiled = torch.compile(nn.Sequential(Reader()), backend="eager")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_compiled_parts_run_as_written_while_they_are_observed() -> None:
+    compiled = torch.compile(nn.Sequential(Reader(), nn.Dropout(0.5)), backend="eager")
     called = nn.Sequential(Reader())
     called.compile(backend="eager")
-    model = nn.Sequential(script, Always(), compiled, called, Reader())
-    assert {path: clause.id for path, clause in listen.unobservable(Rows(model)).items()} == {
-        "0": "unobservable-script",
-        "0.0": "unobservable-script",
-        "1": "unobservable-property",
-        "2": "unobservable-compiled",
-        "2._orig_mod": "unobservable-compiled",
-        "2._orig_mod.0": "unobservable-compiled",
-        "3": "unobservable-compiled",
-        "3.0": "unobservable-compiled",
-    }
+    model = nn.Sequential(compiled, called)
+    with torch.no_grad():
+        model(torch.ones(9))  # compiled by now
+    seen = modelight.observe(model, torch.ones(9), seed=0)
+    assert {read.path for read in seen.flag_reads} == {"0._orig_mod.0", "1.0"}
+    assert [drop.path for drop in seen.dropouts] == ["0._orig_mod.1"]
+    assert seen.dropouts[0].dropped is not None and all(one.called for one in seen.modules.values())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_script_goes_on_while_others_are_heard() -> None:
+    script = torch.jit.script(nn.Sequential(nn.Dropout()))
     with listen.flag_reads(Rows(script)):  # their flag lives in C++, and goes on working
         assert script.training is True and torch.equal(script.eval()(torch.ones(9)), torch.ones(9))
     assert script.training is False

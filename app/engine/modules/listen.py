@@ -2,8 +2,8 @@
 
 An instance's ``__dict__`` holds the flag; a data descriptor on the class wins over it, so every read and write of
 ``module.training`` passes here, while pickling and ``vars()`` see what they always saw. When the last listener leaves,
-the descriptor is deleted and attribute access is what it was. Out of reach, and listed by :func:`unobservable`:
-scripted modules, classes whose ``training`` is a property of their own, compiled regions.
+the descriptor is deleted and attribute access is what it was. Out of reach, as the notes of :mod:`structure` say:
+scripted modules, and classes whose ``training`` is a property of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelight.engine.modules import flag, structure
 from modelight.engine.modules.rows import Rows
 from modelight.protocol import Clause
 
@@ -156,16 +155,3 @@ def flag_reads(rows: Rows) -> Iterator[Listener]:
         _listeners.remove(listener)
         if not _listeners:
             del nn.Module.training
-
-
-def unobservable(rows: Rows) -> dict[str, Clause]:
-    """The modules whose flag cannot be listened to, with the reason."""
-    found: dict[str, Clause] = {}
-    for index, (path, module) in enumerate(zip(rows.paths, rows.modules, strict=True)):
-        if isinstance(module, torch.jit.ScriptModule):
-            found[path] = Clause("unobservable-script")
-        elif structure.is_compiled(module):
-            found.update((rows.paths[below], Clause("unobservable-compiled")) for below in rows.below(index))
-        elif flag.flag_is_property(type(module)):
-            found[path] = Clause("unobservable-property")
-    return found
