@@ -500,3 +500,13 @@ def test_outputs_that_cannot_be_read_are_no_failure_of_the_model() -> None:
     told = {path: (one.unseen.id if one.unseen else None) for path, one in seen.modules.items()}
     assert told == {"": None, "packed": "not-readable", "gone": "not-readable"}
     assert seen.modules["gone"].stats is None
+
+
+def test_small_layers_are_read_whole_however_the_samples_are_batched() -> None:
+    torch.manual_seed(0)
+    model, value = nn.Sequential(nn.Linear(6, 300), nn.ReLU()).eval(), torch.randn(12, 6)
+    expected = model[0](value).double()
+    for batch in (1, 5, 12):
+        (stats,) = (one.stats for one in run(model, value, batch=batch).modules if one.row == 1)
+        assert stats is not None and (stats.sampled, stats.count) == (3600, 3600)
+        assert stats.mean == pytest.approx(expected.mean().item(), abs=1e-6)

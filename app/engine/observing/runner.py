@@ -30,6 +30,9 @@ from modelight.engine.observing.probes import Capture
 from modelight.engine.observing.summary import SAMPLE
 from modelight.protocol import Clause
 
+_TOGETHER = 8
+"""Full samples that all forwards of a repeat may add up to, for one module."""
+
 
 def run(
     model: nn.Module,
@@ -185,11 +188,12 @@ class _Session:
         return [look.note]
 
     def _sample_limit(self) -> int:
-        """Values per module and call, so that all forwards of the last repeat together give one full sample."""
+        """Values per module and call: half a full sample where there are several forwards, which holds all that small
+        layers put out, and fewer where there are so many that this would add up."""
         if not self.inputs.splittable:
             return SAMPLE
         forwards = -(-self.inputs.samples // max(1, self.command.batch))
-        return max(256, SAMPLE // max(1, forwards))
+        return SAMPLE if forwards <= 1 else max(256, min(SAMPLE // 2, _TOGETHER * SAMPLE // forwards))
 
     def _count_flags(self) -> tuple[int, int]:
         modules = {id(module): module for module in self.rows.modules}.values()
