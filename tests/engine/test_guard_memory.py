@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from torch import nn
 
 from modelight.engine.observing import guard as guard_module
 from modelight.engine.observing.guard import leave_no_trace
-from modelight.engine.observing.memory import Memory
+from modelight.engine.observing.memory import Memory, distance
+from tests.engine.layers import Calls
+from tests.engine.observing import state_bits
 from tests.engine.test_guard import entries
 
 MANY = 300_000
@@ -180,3 +183,60 @@ def test_of_a_distributed_tensor_the_values_are_remembered() -> None:
     assert held.changed
     held.restore()
     assert local.tolist() == [0, 1, 2, 3] and not held.changed
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["copied", "sampled"])
+def test_what_was_looked_at_can_still_be_resized(copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``Tensor.numpy()`` would mark a storage for good: "Trying to resize storage that is not resizable"."""
+    if not copied:
+        monkeypatch.setattr(guard_module, "COPIED_PARAMETERS", 0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    with leave_no_trace(model), torch.no_grad():
+        model(torch.randn(4, 3))
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data.resize_(tensor.numel() + 7)
+
+
+@pytest.mark.parametrize("value", [torch.arange(3.0), torch.arange(20_000.0), torch.arange(3.0).bfloat16()])
+def test_a_storage_that_was_given_back_is_made_anew(value: torch.Tensor) -> None:
+    """As sharded training does with parameters between forwards."""
+    model = Calls(lambda m, x: (m.seen.untyped_storage().resize_(0), x)[1])
+    model.register_buffer("seen", value.clone())
+    with leave_no_trace(model) as guard, torch.no_grad():
+        model(torch.zeros(1))
+    assert torch.equal(model.seen, value)
+    assert entries(guard)["seen"].max_change is None and entries(guard)["seen"].restored
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_how_far_apart_tensors_are(dtype: torch.dtype) -> None:
+    """The plain way and torch's: what stays NaN or infinite is no distance, what comes or goes is an infinite one."""
+    odd = torch.tensor([1.0, math.nan, math.inf, -math.inf], dtype=dtype)
+    for other, expected in [
+        ([1.0, math.nan, math.inf, -math.inf], 0.0),
+        ([1.5, math.nan, math.inf, -math.inf], 0.5),
+        ([1.0, 2.0, math.inf, -math.inf], math.inf),
+        ([math.nan, math.nan, math.inf, -math.inf], math.inf),
+        ([1.0, math.nan, -math.inf, -math.inf], math.inf),
+    ]:
+        assert distance(torch.tensor(other, dtype=dtype), odd) == expected
+    flags = torch.tensor([True, False]), torch.tensor([True, True])
+    assert (distance(*flags), distance(flags[0], flags[0]), distance(odd, odd[:2])) == (1.0, 0.0, None)
+
+
+def test_what_is_lost_is_told_first_and_what_cannot_be_told_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "COPIED_PARAMETERS", 0)
+    monkeypatch.setattr(guard_module.protocol, "LEDGER_ENTRIES", 3)
+    model = nn.Sequential(*(nn.BatchNorm1d(2) for _ in range(4)))
+    with leave_no_trace(model) as guard, torch.no_grad():
+        model(torch.randn(5, 2))
+        model[2].weight.numpy()[:] = 7  # unannounced, and of a parameter that is not copied
+    first = guard.ledger().entries[0]
+    assert (first.name, first.restored, first.note and first.note.id) == ("2.weight", False, "write-seen-too-late")
+
+    plain = nn.BatchNorm1d(2)
+    before = state_bits(plain)
+    monkeypatch.setattr(guard_module, "_size", lambda entry: 1 / 0)
+    with pytest.raises(ZeroDivisionError), leave_no_trace(plain):
+        plain(torch.randn(5, 2))
+    assert state_bits(plain) == before
