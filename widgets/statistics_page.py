@@ -14,7 +14,7 @@ from modelight.widgets.labels import label
 from modelight.widgets.norm_cards import CardScroll, NormCards
 from modelight.widgets.sections import Entry, Heading, Page, row
 from modelight.widgets.statistics_data import NormDetail, StatisticsData
-from modelight.widgets.statistics_plots import ChannelPlot, DriftPlot, PreviewPlot, shown_channels
+from modelight.widgets.statistics_plots import ChannelPlot, DriftPlot, PreviewPlot
 from modelight.widgets.switch import Switch
 
 
@@ -39,6 +39,7 @@ class StatisticsPage(Page):
         self.mean, self.variance = ChannelPlot("running-mean"), ChannelPlot("running-variance")
         self.drift, self.preview = DriftPlot(), PreviewPlot()
         self.drift_note, self.preview_note = _note(), _note()
+        self.drift.shown_changed.connect(self._on_shown)
         self.table = CheckpointTable()
         self.keep = Switch(self.tr("Keep updates"))
         self.keep.clicked.connect(self.keep_updates_requested)
@@ -170,9 +171,18 @@ class StatisticsPage(Page):
         entries = [Entry("dash", "text", self._baseline())] if past is not None else []
         self.drift_heading.set_text(self.tr("Drift"), self.tr("|batch − running| in σ"), entries)
         self.drift.set_data(detail.drift, past, (detail.path, detail.channels))
+        self._note_drift(detail)
+
+    def _on_shown(self) -> None:
+        if self._data is not None:
+            self._note_drift(self._data.selected)
+
+    def _note_drift(self, detail: NormDetail) -> None:
+        if detail.drift is None:
+            return
         note = self.tr("channel, sorted by drift")
-        if detail.channels > shown_channels(detail.channels):
-            note = self.tr("the %1 channels of %2 that drift most").replace("%1", str(shown_channels(detail.channels)))
+        if detail.channels > self.drift.shown:
+            note = self.tr("the %1 channels of %2 that drift most").replace("%1", str(self.drift.shown))
             note = note.replace("%2", numbers.count(detail.channels))
         lost = int(np.count_nonzero(~np.isfinite(detail.drift)))
         if lost:

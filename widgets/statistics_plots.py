@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QLineF, QRectF, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtCore import QCoreApplication, QLineF, QRectF, Qt, Signal
+from PySide6.QtGui import QPainter, QResizeEvent
 
 from modelight.widgets import numbers, paint
 from modelight.widgets.axes import round_step
@@ -25,9 +25,15 @@ FEW = 160
 BINS = 26
 
 
-def shown_channels(channels: int) -> int:
-    """How many channels the drift plot shows: as many as have room for their number under the bar."""
-    return min(channels, 16 if channels <= 16 else 14 if channels <= 100 else 10 if channels <= 1000 else 8)
+_DIGIT, _BETWEEN, _AXIS = 7, 4, 36
+"""Pixels: the width of a digit under a bar, the least between two numbers, and what the left axis takes."""
+
+
+def shown_channels(channels: int, width: float = math.inf) -> int:
+    """How many channels a drift plot so many pixels wide shows: as many as have room for their number under the bar."""
+    most = 16 if channels <= 16 else 14 if channels <= 100 else 10 if channels <= 1000 else 8
+    room = (width - _AXIS) / (_DIGIT * len(str(max(0, channels - 1))) + _BETWEEN)
+    return int(min(channels, most, max(4.0, room)))
 
 
 class ChannelPlot(Plot):
@@ -70,17 +76,25 @@ class ChannelPlot(Plot):
 class DriftPlot(Plot):
     """Drift of the channels, largest first, with what the same batch has against the checkpoint."""
 
+    shown_changed = Signal()
+    """Another width has room for more or fewer channels."""
+    # Of the class, since the base is resized before it is made.
+    shown = 0
+    """How many channels have a bar."""
+    _drift: Floats = np.empty(0)
+    _past: Floats | None = None
+    _scope: object = None
+
     def __init__(self) -> None:
         super().__init__("drift", self.table, height=172, most=(6, 4))
         self.plotItem.layout.setContentsMargins(0, 2, 2, 0)
         self.worst, self.bars, self.checkpoint = self.add(Bars()), self.add(Bars()), self.add(Dashes())
-        self._drift: Floats = np.empty(0)
-        self._past: Floats | None = None
 
     def set_data(self, drift: Floats, past: Floats | None, scope: object) -> None:
         """``past`` is the drift against the checkpoint, or None."""
-        self._drift, self._past = drift, past
-        order = sorted_channels(drift)[: shown_channels(len(drift))]
+        self._drift, self._past, self._scope = drift, past, scope
+        self.shown = shown_channels(len(drift), self.width())
+        order = sorted_channels(drift)[: self.shown]
         x = np.arange(len(order), dtype=np.float64)
         self.worst.set_data(x[:1], drift[order[:1]], role="attention", width=0.78, alpha=0.9, top=0)
         self.bars.set_data(x[1:], drift[order[1:]], role="mask", width=0.78, alpha=0.52, top=0)
@@ -89,7 +103,13 @@ class DriftPlot(Plot):
         self.bottom.set_ticks([(float(place), str(channel)) for place, channel in enumerate(order)])
         ends = [drift[order], np.zeros(1)] + ([] if past is None else [past[order]])
         top = float(np.nanmax(np.concatenate(ends))) or 1.0
-        self.hold((-0.55, max(len(order), 4) - 0.45), (-top * 0.01, top * 1.08), scope)
+        self.hold((-0.55, max(len(order), 4) - 0.45), (-top * 0.01, top * 1.08), (scope, self.shown))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self.shown != shown_channels(len(self._drift), self.width()):
+            self.set_data(self._drift, self._past, self._scope)
+            self.shown_changed.emit()
 
     def table(self) -> Table:
         """One row per channel."""

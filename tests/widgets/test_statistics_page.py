@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetricsF
 from pytestqt.qtbot import QtBot
 
-from modelight.widgets import theme
+from modelight.widgets import paint, theme
 from modelight.widgets.norm_cards import sigma
 from modelight.widgets.statistics_data import NormCard, NormDetail, Seen, StatisticsData, Three
 from modelight.widgets.statistics_page import StatisticsPage
@@ -109,10 +110,24 @@ def test_drift_is_sorted_and_what_has_none_is_left_out(page: StatisticsPage) -> 
     assert page.drift_note.text() == "channel, sorted by drift; 1 without variance"
     wide = detail(channels=512, drift=np.linspace(0, 2, 512), checkpoint_drift=None)
     page.set_data(data(wide))
-    assert page.drift_note.text() == "the 10 channels of 512 that drift most"
+    shown = len(page.drift.bottom.ticks())
+    assert shown == shown_channels(512, page.drift.width()) <= 10
+    assert page.drift_note.text() == f"the {shown} channels of 512 that drift most"
     assert [text for _, text in page.drift.bottom.ticks()][:2] == ["511", "510"]
     assert page.drift_heading.legend.entries() == ()
     assert shown_channels(16) == 16
+
+
+def test_as_many_channels_are_shown_as_have_room_for_their_numbers(page: StatisticsPage) -> None:
+    page.set_data(data(detail(channels=64, drift=np.linspace(0, 2, 64), checkpoint_drift=None)))
+    for width in (296, 254, 193, 541):
+        page.drift.resize(width, page.drift.height())
+        ticks = page.drift.bottom.ticks()
+        metrics = QFontMetricsF(paint.font(11))
+        pitch = (width - 36) / len(ticks)
+        assert max(metrics.horizontalAdvance(text) for _, text in ticks) + 3 < pitch
+        assert page.drift_note.text() == f"the {len(ticks)} channels of 64 that drift most"
+    assert len(ticks) == 14
 
 
 def test_the_preview_says_its_first_step(page: StatisticsPage) -> None:
