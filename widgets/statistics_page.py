@@ -174,7 +174,7 @@ class StatisticsPage(Page):
         self._note_drift(detail)
 
     def _on_shown(self) -> None:
-        if self._data is not None:
+        if self._data is not None and self._data.selected is not None:
             self._note_drift(self._data.selected)
 
     def _note_drift(self, detail: NormDetail) -> None:
