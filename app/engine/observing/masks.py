@@ -1,8 +1,8 @@
 """Exact dropout masks, taken where they are drawn.
 
 Comparing a layer's input with its output is wrong: after a ReLU half of the inputs are zero already. So the recorder is
-told of every operator that draws (see ``modelight.engine.observing.dispatch``), follows what becomes of the drawn noise,
-and waits for the multiplication that applies it: that is the proof that it is a mask, and gives the values it fell on.
+told of every operator that draws (see ``modelight.engine.observing.dispatch``), follows what becomes of the noise, and
+waits for the multiplication that applies it: that is the proof that it is a mask, and gives the values it fell on.
 """
 
 from __future__ import annotations
